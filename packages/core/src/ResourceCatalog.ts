@@ -1,0 +1,80 @@
+/**
+ * Definitions by name, for configuration and calls over the wire.
+ */
+import * as Effect from "effect/Effect"
+import type * as ResourceDefinition from "./ResourceDefinition.ts"
+import { UnknownResource } from "./ResourceError.ts"
+import type { BudgetExceeded, FrameClosed, InvalidParams } from "./ResourceError.ts"
+import * as ResourceManager from "./ResourceManager.ts"
+import type { TimeFrame } from "./TimeFrame.ts"
+
+/** A definition whose name is known to the compiler, when it is. */
+type Named = ResourceDefinition.Any
+
+/** The definition of that name. */
+export type Find<D extends Named, Name extends string> = Extract<D, { readonly name: Name }>
+
+/**
+ * Definitions by name.
+ */
+export interface ResourceCatalog<D extends Named> {
+  /** The names, in the order in which they were given. */
+  readonly names: ReadonlyArray<D["name"]>
+  /** `ResourceManager.allocate` by name, with the types of the definition of that name. */
+  readonly allocate: <const Name extends D["name"]>(
+    name: Name,
+    ...args: ResourceManager.Args<Find<D, Name>>
+  ) => Effect.Effect<
+    ResourceManager.Handle<Find<D, Name>>,
+    ResourceDefinition.Error<Find<D, Name>> | FrameClosed,
+    ResourceDefinition.Services<Find<D, Name>> | TimeFrame
+  >
+  /** By a name and params that nobody checked: from a file, a flag, a request. */
+  readonly allocateUnknown: (
+    name: string,
+    params?: unknown
+  ) => Effect.Effect<
+    ResourceManager.Handle<D>,
+    ResourceDefinition.Error<D> | UnknownResource | InvalidParams | BudgetExceeded | FrameClosed,
+    ResourceDefinition.Services<D> | TimeFrame
+  >
+}
+
+/**
+ * Makes a catalog. Two definitions of one name are a mistake in the program and throw.
+ *
+ * @example
+ * ```ts
+ * import { ResourceCatalog, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Buffer = ResourceDefinition.temporal("temporal_buffer", {
+ *   params: Schema.Int,
+ *   acquire: (bytes) => Effect.sync(() => new Uint8Array(bytes))
+ * })
+ * const catalog = ResourceCatalog.make(Buffer)
+ *
+ * const program = catalog.allocate("temporal_buffer", 1024).pipe(
+ *   Effect.map((buffer) => buffer.value.length),
+ *   TimeFrame.run({ name: "example" }),
+ *   Effect.provide(ResourceManager.layer())
+ * )
+ * ```
+ */
+export const make = <const Ds extends ReadonlyArray<Named>>(...definitions: Ds): ResourceCatalog<Ds[number]> => {
+  const byName = new Map<string, Named>()
+  for (const definition of definitions) {
+    if (byName.has(definition.name)) {
+      throw new TypeError(`Two definitions of one catalog are called "${definition.name}"`)
+    }
+    byName.set(definition.name, definition)
+  }
+  const names = Array.from(byName.keys())
+  const allocateUnknown = (name: string, params?: unknown): Effect.Effect<any, any, any> => {
+    const definition = byName.get(name)
+    return definition === undefined
+      ? Effect.suspend(() => Effect.fail(new UnknownResource({ resource: name, known: names })))
+      : ResourceManager.allocateUnknown(definition, params)
+  }
+  return { names, allocate: allocateUnknown, allocateUnknown } as ResourceCatalog<Ds[number]>
+}

@@ -1,0 +1,280 @@
+/**
+ * The recipe for a resource: what it is called, what it needs to know, what it costs, how it is acquired and how it is
+ * given back. A definition is pure: it holds no state and can live at module level.
+ */
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import type { Pipeable } from "effect/Pipeable"
+import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
+import type { Cost } from "./Cost.ts"
+import * as internal from "./internal/definition.ts"
+import type { BudgetExceeded, InvalidParams } from "./ResourceError.ts"
+
+/**
+ * The recipe for a resource.
+ *
+ * - `Params`: what an allocation is given; `void` when there is nothing to know
+ * - `A`: the value
+ * - `E`: how an allocation can fail, beyond a closed frame: what `acquire` fails with, `InvalidParams` if there are
+ *   params, `BudgetExceeded` if there is a cost
+ * - `R`: the services that `acquire` and `release` need, without `Scope`, which the library provides
+ */
+export interface ResourceDefinition<in Params, out A, out E = never, out R = never> extends Pipeable {
+  readonly [internal.TypeId]: {
+    readonly _Params: Types.Contravariant<Params>
+    readonly _A: Types.Covariant<A>
+    readonly _E: Types.Covariant<E>
+    readonly _R: Types.Covariant<R>
+  }
+  readonly name: string
+  readonly kind: "temporal" | "persistent" | "shared"
+  /** How an allocation offers the value: itself, or through `read` and `write`. */
+  readonly access: "direct" | "readWrite"
+}
+
+/**
+ * A definition whose value is used through `read` and `write`: many readers or one writer.
+ */
+export interface ReadWrite<in Params, out A, out E = never, out R = never>
+  extends ResourceDefinition<Params, A, E, R>
+{
+  readonly access: "readWrite"
+}
+
+/**
+ * Any definition.
+ */
+export type Any = ResourceDefinition<never, unknown, unknown, unknown>
+
+/**
+ * What an allocation of `D` is given.
+ */
+export type Params<D> = D extends ResourceDefinition<infer P, infer _A, infer _E, infer _R> ? P : never
+
+/**
+ * The value of `D`.
+ */
+export type Value<D> = D extends ResourceDefinition<infer _P, infer A, infer _E, infer _R> ? A : never
+
+/**
+ * How an allocation of `D` can fail, beyond a closed frame.
+ */
+export type Error<D> = D extends ResourceDefinition<infer _P, infer _A, infer E, infer _R> ? E : never
+
+/**
+ * The services that `D` needs.
+ */
+export type Services<D> = D extends ResourceDefinition<infer _P, infer _A, infer _E, infer R> ? R : never
+
+type CostOf<S extends Schema.Constraint> = (params: S["Type"]) => Cost
+
+/** What `acquire` fails with, and what the library adds to it. */
+type Failure<S, C, E> =
+  | E
+  | (S extends Schema.Void ? never : InvalidParams)
+  | ([C] extends [undefined] ? never : BudgetExceeded)
+
+/** What the library refuses with before `acquire` runs. */
+type Refusal<E> = Extract<E, InvalidParams | BudgetExceeded>
+
+/**
+ * What all kinds of definitions are made of.
+ */
+export interface Options<S extends Schema.Constraint, C, A, E, R, R2> {
+  /** The schema of the params: they are decoded on every allocation. Default: there are none. */
+  readonly params?: S
+  /** What an allocation takes out of the budgets, from the decoded params. Default: nothing. */
+  readonly cost?: C
+  /**
+   * Makes the value. With a `release` it runs uninterruptibly, as in `Effect.acquireRelease`. Without one it may use
+   * `Scope`, which ends with the allocation, and can be interrupted.
+   */
+  readonly acquire: (params: S["Type"]) => Effect.Effect<A, E, R>
+  /**
+   * Gives the value back, with the services that there were when it was acquired. An `acquire` that uses `Scope` needs
+   * none, and can have none: register what else there is to undo in that scope.
+   */
+  readonly release?: Scope.Scope extends R ? never
+    : (value: NoInfer<A>, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown, never, R2>
+  /**
+   * May `acquire` be interrupted? Default: only when there is no `release`. Set it where the acquisition itself leaves
+   * nothing behind when it is interrupted.
+   */
+  readonly interruptible?: boolean
+}
+
+/**
+ * What a definition of a shared value has besides.
+ */
+export interface SharedOptions {
+  /** How long the value stays when its last user has left. Default: it ends at once. */
+  readonly idleTimeToLive?: Duration.Input
+}
+
+/**
+ * Is this a definition?
+ */
+export const isResourceDefinition = (u: unknown): u is Any => hasProperty(u, internal.TypeId)
+
+/**
+ * A fresh value for each allocation; it ends with its frame at the latest.
+ *
+ * @example
+ * ```ts
+ * import { ResourceDefinition } from "@chronovyan/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * export const TemporalBuffer = ResourceDefinition.temporal("temporal_buffer", {
+ *   params: Schema.Int.check(Schema.isGreaterThan(0)),
+ *   cost: (bytes) => ({ memory: bytes }),
+ *   acquire: (bytes) => Effect.sync(() => new Uint8Array(bytes)),
+ *   release: (buffer) => Effect.sync(() => buffer.fill(0))
+ * })
+ * ```
+ */
+export const temporal = <
+  A,
+  E,
+  R,
+  S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
+  C extends CostOf<S> | undefined = undefined,
+  R2 = never
+>(
+  name: string,
+  options: Options<S, C, A, E, R, R2>
+): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2> =>
+  make({ ...recipe(name, options as AnyOptions), kind: "temporal", idleTimeToLive: 0 })
+
+/**
+ * One value for each definition and params, made by its first user. It outlives every frame and ends on
+ * `ResourceManager.retire`, or with the manager. Its cost is charged to the manager's own budget.
+ */
+export const persistent: {
+  <
+    A,
+    E,
+    R,
+    S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
+    C extends CostOf<S> | undefined = undefined,
+    R2 = never
+  >(
+    name: string,
+    options: Options<S, C, A, E, R, R2> & { readonly access: "readWrite" }
+  ): ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+  <
+    A,
+    E,
+    R,
+    S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
+    C extends CostOf<S> | undefined = undefined,
+    R2 = never
+  >(
+    name: string,
+    options: Options<S, C, A, E, R, R2> & { readonly access?: "direct" }
+  ): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+} = (name: string, options: AnyOptions): any =>
+  make({ ...recipe(name, options), kind: "persistent", idleTimeToLive: Infinity })
+
+/**
+ * One value for each definition and params, counted: it ends when its last user has let go and it has been idle for
+ * `idleTimeToLive`. With `access: "readWrite"` its users take turns: many readers or one writer.
+ */
+export const shared: {
+  <
+    A,
+    E,
+    R,
+    S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
+    C extends CostOf<S> | undefined = undefined,
+    R2 = never
+  >(
+    name: string,
+    options: Options<S, C, A, E, R, R2> & SharedOptions & { readonly access: "readWrite" }
+  ): ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+  <
+    A,
+    E,
+    R,
+    S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
+    C extends CostOf<S> | undefined = undefined,
+    R2 = never
+  >(
+    name: string,
+    options: Options<S, C, A, E, R, R2> & SharedOptions & { readonly access?: "direct" }
+  ): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+} = (name: string, options: AnyOptions & SharedOptions): any =>
+  make({
+    ...recipe(name, options),
+    kind: "shared",
+    idleTimeToLive: options.idleTimeToLive === undefined
+      ? 0
+      : Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive))
+  })
+
+/**
+ * The same recipe under another name.
+ */
+export const rename: {
+  (name: string): <D extends Any>(self: D) => D
+  <D extends Any>(self: D, name: string): D
+} = dual(2, <D extends Any>(self: D, name: string): D => make({ ...recipeOf(self), name }))
+
+/**
+ * The same resource acquired in another way: retried, given its services, with its errors mapped.
+ *
+ * @example
+ * ```ts
+ * import { ResourceDefinition } from "@chronovyan/core"
+ * import { Effect } from "effect"
+ *
+ * const Connection = ResourceDefinition.temporal("connection", {
+ *   acquire: () => Effect.succeed({ send: (line: string) => line.length })
+ * }).pipe(ResourceDefinition.mapAcquire(Effect.retry({ times: 3 })))
+ * ```
+ */
+export const mapAcquire: {
+  <A, E, E2, R, R2>(
+    f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
+  ): <Params>(self: ResourceDefinition<Params, A, E, R>) => ResourceDefinition<Params, A, Refusal<E> | E2, R | R2>
+  <Params, A, E, E2, R, R2>(
+    self: ResourceDefinition<Params, A, E, R>,
+    f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
+  ): ResourceDefinition<Params, A, Refusal<E> | E2, R | R2>
+} = dual(2, (self: Any, f: (acquire: Effect.Effect<any, any, any>) => Effect.Effect<any, any, any>) => {
+  const recipe = recipeOf(self)
+  return make({ ...recipe, acquire: (params) => f(recipe.acquire(params)) })
+})
+
+interface AnyOptions extends Omit<Options<any, any, any, any, any, any>, "release"> {
+  readonly release?: internal.Release
+  readonly access?: "direct" | "readWrite"
+}
+
+const recipeOf = (self: Any): internal.Recipe => ({ ...(self as unknown as internal.Definition) })
+
+const make = (recipe: internal.Recipe): any => new internal.Definition(recipe)
+
+const recipe = (name: string, options: AnyOptions): Omit<internal.Recipe, "kind" | "idleTimeToLive"> => ({
+  name,
+  decode: options.params === undefined ? undefined : decode(options.params),
+  cost: options.cost,
+  acquire: options.acquire,
+  release: options.release,
+  interruptible: options.interruptible ?? options.release === undefined,
+  access: options.access ?? "direct"
+})
+
+const decode = (schema: Schema.ConstraintDecoder<unknown>): internal.Decode => {
+  const parse = Schema.decodeUnknownExit(schema)
+  return (input) => {
+    const exit = parse(input)
+    if (Exit.isSuccess(exit)) return exit as Exit.Exit<unknown, never>
+    const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+    return failure === undefined ? Exit.failCause(exit.cause) as never : Exit.fail(failure.error.message)
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Every way in which the library refuses. Errors are facts with data: each is a `Schema.TaggedError`, each message says
+ * what to do next, and each one that refuses for want of something names its `holders`.
+ */
+import * as Schema from "effect/Schema"
+import { Amount } from "./Cost.ts"
+
+/**
+ * Who holds something: one live allocation, as it was when the error was made.
+ */
+export class Holder extends Schema.Class<Holder>("@chronovyan/core/Holder")({
+  /** The number of the allocation, as in snapshots and events. */
+  allocation: Schema.Int,
+  /** The name of its definition. */
+  resource: Schema.String,
+  /** The path of the frame that owns it. */
+  frame: Schema.String,
+  /** Where it stands: `acquiring`, `live` or `releasing`. */
+  state: Schema.Literals(["acquiring", "live", "releasing"]),
+  /** Since when, in milliseconds since the epoch. */
+  since: Schema.Number,
+  /** How long that was, in milliseconds. */
+  age: Schema.Number,
+  /** How much of the unit in question; 0 where no unit is in question. */
+  amount: Amount,
+  /** The traced function that allocated it, where Effect knows it. */
+  callSite: Schema.optionalKey(Schema.String)
+}) {}
+
+const named = 5
+
+/** The first few holders in words, for messages. */
+const list = (holders: ReadonlyArray<Holder>, unit?: string): string => {
+  const lines = holders.slice(0, named).map((holder) => {
+    const amount = unit === undefined ? "" : ` ${holder.amount} ${unit} in`
+    const site = holder.callSite === undefined ? "" : ` (${holder.callSite})`
+    const state = holder.state === "live" ? "" : ` [${holder.state}]`
+    return `\n  -${amount} "${holder.resource}" by ${frameName(holder.frame)} for ${holder.age} ms${state}${site}`
+  })
+  if (holders.length > named) lines.push(`\n  - and ${holders.length - named} more`)
+  return lines.join("")
+}
+
+const frameName = (path: string): string => path === "" ? "the manager" : path
+
+/**
+ * The params do not fit the schema of the definition. Nothing was charged or acquired.
+ */
+export class InvalidParams extends Schema.TaggedError<InvalidParams>()("InvalidParams", {
+  resource: Schema.String,
+  /** What the schema found, with the path into the params. */
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `The params of "${this.resource}" do not fit its schema: ${this.issue}`
+  }
+}
+
+/**
+ * A catalog has no definition of that name.
+ */
+export class UnknownResource extends Schema.TaggedError<UnknownResource>()("UnknownResource", {
+  resource: Schema.String,
+  /** The names that the catalog does have. */
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `No resource is called "${this.resource}"; this catalog has ${this.known.map((n) => `"${n}"`).join(", ")}`
+  }
+}
+
+/**
+ * The frame has ended, or is ending: it can not own anything new.
+ */
+export class FrameClosed extends Schema.TaggedError<FrameClosed>()("FrameClosed", {
+  frame: Schema.String,
+  /** What was to be allocated or moved into the frame. */
+  resource: Schema.String
+}) {
+  override get message(): string {
+    return `The frame ${frameName(this.frame)} is closed, so it can not own "${this.resource}". A fiber that outlives ` +
+      `its frame has to open one of its own with TimeFrame.run`
+  }
+}
+
+/**
+ * The deadline of the frame passed before its body was done. `holders` is what the frame and the frames inside it held,
+ * what they still waited for first.
+ */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  frame: Schema.String,
+  /** The timeout of the frame, in milliseconds. */
+  timeout: Schema.Number,
+  /** The names of the resources whose acquisition had not ended. */
+  waitingFor: Schema.Array(Schema.String),
+  holders: Schema.Array(Holder)
+}) {
+  override get message(): string {
+    const waiting = this.waitingFor.length === 0
+      ? ""
+      : ` while waiting for ${this.waitingFor.map((name) => `"${name}"`).join(", ")}`
+    const held = this.holders.length === 0 ? "It held nothing" : `It held:${list(this.holders)}`
+    return `The frame ${frameName(this.frame)} did not end within ${this.timeout} ms${waiting}. ${held}`
+  }
+}
+
+/**
+ * A budget has too little left. Nothing was charged, in any unit or frame. `holders` is who has it, largest first.
+ */
+export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
+  unit: Schema.String,
+  /** The frame whose limit refused. */
+  frame: Schema.String,
+  limit: Amount,
+  /** What was in use in that frame and the frames inside it. */
+  used: Amount,
+  requested: Amount,
+  /** What was to be allocated. */
+  resource: Schema.String,
+  /** The frame that asked. */
+  requestedBy: Schema.String,
+  holders: Schema.Array(Holder)
+}) {
+  /** It can never fit, even when everything else has been given back. */
+  get neverFits(): boolean {
+    return this.requested > this.limit
+  }
+  override get message(): string {
+    const what = `"${this.resource}" in ${frameName(this.requestedBy)} needs ${this.requested} ${this.unit}, but ` +
+      `${frameName(this.frame)} has ${this.limit - this.used} of ${this.limit} left`
+    return this.neverFits
+      ? `${what}. It can never fit: raise the limit or ask for less`
+      : `${what}. Held by:${list(this.holders, this.unit)}`
+  }
+}
+
+/**
+ * The allocation has been given back; its value must not be used any more.
+ */
+export class AllocationReleased extends Schema.TaggedError<AllocationReleased>()("AllocationReleased", {
+  allocation: Schema.Int,
+  resource: Schema.String,
+  frame: Schema.String
+}) {
+  override get message(): string {
+    return `"${this.resource}" (allocation ${this.allocation} of ${frameName(this.frame)}) has been released. Use the ` +
+      `value before its frame ends and before its release, or move it to a longer frame with Allocation.transfer`
+  }
+}
+
+/**
+ * Any error of the library.
+ */
+export type ResourceError =
+  | InvalidParams
+  | UnknownResource
+  | FrameClosed
+  | DeadlineExceeded
+  | BudgetExceeded
+  | AllocationReleased

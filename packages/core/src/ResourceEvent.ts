@@ -1,0 +1,106 @@
+/**
+ * What happened, one fact each, told after it happened.
+ */
+import * as Schema from "effect/Schema"
+import { Amount, Cost } from "./Cost.ts"
+
+const frame = { at: Schema.Number, frame: Schema.String, frameId: Schema.Int }
+const allocation = { ...frame, allocation: Schema.Int, resource: Schema.String }
+
+/** A frame was opened. */
+export const FrameOpened = Schema.TaggedStruct("FrameOpened", frame)
+
+/** A frame ended, and all that it owned was released, or left behind after its grace period. */
+export const FrameEnded = Schema.TaggedStruct("FrameEnded", {
+  ...frame,
+  /** How long it was open, in milliseconds. */
+  lasted: Schema.Number
+})
+
+/** The deadline of a frame passed before its body was done. */
+export const FrameExpired = Schema.TaggedStruct("FrameExpired", { ...frame, timeout: Schema.Number })
+
+/** A body did not end after its deadline: the frame ended without it. */
+export const BodyLeftBehind = Schema.TaggedStruct("BodyLeftBehind", frame)
+
+/** An acquisition succeeded. `share` tells the use of a shared or persistent value from a value of its own. */
+export const Allocated = Schema.TaggedStruct("Allocated", {
+  ...allocation,
+  share: Schema.Boolean,
+  cost: Cost,
+  /** How long the acquisition took, in milliseconds. */
+  took: Schema.Number
+})
+
+/** An acquisition failed, died or was interrupted; what was charged for it was given back. */
+export const AcquireFailed = Schema.TaggedStruct("AcquireFailed", {
+  ...allocation,
+  share: Schema.Boolean,
+  took: Schema.Number,
+  cause: Schema.String
+})
+
+/** A release ended. */
+export const Released = Schema.TaggedStruct("Released", {
+  ...allocation,
+  share: Schema.Boolean,
+  /** How long it was held, in milliseconds. */
+  held: Schema.Number,
+  /** The defect that the release died with. */
+  defect: Schema.optionalKey(Schema.String)
+})
+
+/** A release outlasted the grace period of its frame and goes on in the background. */
+export const ReleaseOverdue = Schema.TaggedStruct("ReleaseOverdue", allocation)
+
+/** A value arrived after its frame had ended; it is released at once. */
+export const LateArrival = Schema.TaggedStruct("LateArrival", { ...allocation, took: Schema.Number })
+
+/** An allocation moved to another frame: `frame` is the new owner. */
+export const Transferred = Schema.TaggedStruct("Transferred", { ...allocation, from: Schema.String })
+
+/** A budget refused. */
+export const BudgetRefused = Schema.TaggedStruct("BudgetRefused", {
+  ...frame,
+  resource: Schema.String,
+  unit: Schema.String,
+  /** The frame whose limit refused. */
+  refusedBy: Schema.String,
+  limit: Amount,
+  used: Amount,
+  requested: Amount
+})
+
+/** A persistent or shared value will not be given to anyone any more; it ends with its last user. */
+export const Retired = Schema.TaggedStruct("Retired", {
+  at: Schema.Number,
+  resource: Schema.String,
+  users: Schema.Int
+})
+
+/** The listener was too slow: this many events were dropped since the one before. */
+export const EventsDropped = Schema.TaggedStruct("EventsDropped", { at: Schema.Number, count: Schema.Int })
+
+/**
+ * The schema of all events. Times are milliseconds of the manager's `Clock`.
+ */
+export const ResourceEvent = Schema.Union([
+  FrameOpened,
+  FrameEnded,
+  FrameExpired,
+  BodyLeftBehind,
+  Allocated,
+  AcquireFailed,
+  Released,
+  ReleaseOverdue,
+  LateArrival,
+  Transferred,
+  BudgetRefused,
+  Retired,
+  EventsDropped
+])
+
+/**
+ * Something that happened to a frame, an allocation, a budget or a shared value.
+ */
+export type ResourceEvent = typeof ResourceEvent.Type

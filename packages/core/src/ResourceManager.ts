@@ -1,0 +1,242 @@
+/**
+ * The one door: all that is allocated goes through here, whatever its kind. The manager owns the frame around all
+ * frames, and in it what is persistent or shared.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import type * as Allocation from "./Allocation.ts"
+import * as Budget from "./Budget.ts"
+import { allocateTemporal, decode, useOf } from "./internal/allocate.ts"
+import { allocateEach } from "./internal/allocateAll.ts"
+import type { Definition } from "./internal/definition.ts"
+import * as internal from "./internal/manager.ts"
+import * as observe from "./internal/observe.ts"
+import { Registry } from "./internal/registry.ts"
+import { closeFrame } from "./internal/run.ts"
+import { allocateShared, retire as retireValues, Root } from "./internal/shared.ts"
+import type * as ResourceDefinition from "./ResourceDefinition.ts"
+import type { FrameClosed, InvalidParams } from "./ResourceError.ts"
+import type { ResourceEvent } from "./ResourceEvent.ts"
+import type { Snapshot } from "./Snapshot.ts"
+import type { TimeFrame } from "./TimeFrame.ts"
+
+/**
+ * The manager, as a requirement.
+ */
+export interface ResourceManager extends internal.Manager {}
+
+/**
+ * The manager as a service.
+ */
+export const ResourceManager: Context.Service<ResourceManager, ResourceManager> = internal.Manager
+
+/**
+ * What a manager can be given.
+ */
+export interface Options {
+  /** Limits by unit for everything together. Default: none; use is counted all the same. */
+  readonly budget?: Budget.Budget
+  /** The grace period of frames that set none, and of the manager itself. Default: 30 seconds. */
+  readonly gracePeriod?: Duration.Input
+  /** How many events a listener may lag behind before the newest are dropped and counted. Default: 1024; floor: 1. */
+  readonly eventCapacity?: number
+}
+
+/** The handle that an allocation of `D` gives. */
+export type Handle<D> = D extends ResourceDefinition.ReadWrite<infer _P, infer A, infer _E, infer _R>
+  ? Allocation.ReadWrite<A>
+  : Allocation.Allocation<ResourceDefinition.Value<D>>
+
+/** The params of `D`, as the rest of an argument list: none when there is nothing to know. */
+export type Args<D> = [void] extends [ResourceDefinition.Params<D>]
+  ? [params?: ResourceDefinition.Params<D>]
+  : [params: ResourceDefinition.Params<D>]
+
+/** A definition that a callback can use directly. */
+type Direct = ResourceDefinition.Any & { readonly access: "direct" | "readWrite" }
+
+/**
+ * Acquires a resource for the frame that the effect runs in.
+ *
+ * Fails with what the definition can fail with, and with `FrameClosed`. Once it has succeeded the allocation ends with
+ * the frame at the latest; interrupted or failed, nothing is left of it.
+ *
+ * @example
+ * ```ts
+ * import { ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Buffer = ResourceDefinition.temporal("buffer", {
+ *   params: Schema.Int,
+ *   cost: (bytes) => ({ memory: bytes }),
+ *   acquire: (bytes) => Effect.sync(() => new Uint8Array(bytes))
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const buffer = yield* ResourceManager.allocate(Buffer, 1024)
+ *   buffer.value.fill(1)
+ *   yield* buffer.release
+ * }).pipe(
+ *   TimeFrame.run({ name: "example", budget: { memory: 4096 } }),
+ *   Effect.provide(ResourceManager.layer())
+ * )
+ * ```
+ */
+export const allocate = <D extends ResourceDefinition.Any>(
+  definition: D,
+  ...args: Args<D>
+): Effect.Effect<
+  Handle<D>,
+  ResourceDefinition.Error<D> | FrameClosed,
+  ResourceDefinition.Services<D> | TimeFrame
+> => allocateUnknown(definition, args[0]) as any
+
+/**
+ * For a catalog, which finds the types by name.
+ *
+ * @internal
+ */
+export const allocateUnknown = (
+  definition: ResourceDefinition.Any,
+  params: unknown
+): Effect.Effect<unknown, any, any> => {
+  const recipe = definition as unknown as Definition
+  const allocation: Effect.Effect<unknown, any, any> = recipe.kind === "temporal"
+    ? Effect.withFiber((fiber) => allocateTemporal(recipe, params, fiber))
+    : Effect.withFiber((fiber) => allocateShared(recipe, params, fiber))
+  return Effect.uninterruptible(allocation)
+}
+
+/**
+ * Acquires, hands the value to `use`, and gives it back when that ends, however it ends.
+ */
+export const use: {
+  <D extends ResourceDefinition.Any, A, E, R>(
+    definition: [void] extends [ResourceDefinition.Params<D>] ? D & Direct : never,
+    use: (value: ResourceDefinition.Value<D>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<
+    A,
+    E | ResourceDefinition.Error<D> | FrameClosed,
+    R | ResourceDefinition.Services<D> | TimeFrame
+  >
+  <D extends ResourceDefinition.Any, A, E, R>(
+    definition: D,
+    params: ResourceDefinition.Params<D>,
+    use: (value: ResourceDefinition.Value<D>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<
+    A,
+    E | ResourceDefinition.Error<D> | FrameClosed,
+    R | ResourceDefinition.Services<D> | TimeFrame
+  >
+} = (definition: ResourceDefinition.Any, paramsOrUse: unknown, use?: (value: any) => Effect.Effect<any, any, any>): any => {
+  const recipe = definition as unknown as Definition
+  const [params, f] = use === undefined
+    ? [undefined, paramsOrUse as (value: any) => Effect.Effect<any, any, any>]
+    : [paramsOrUse, use]
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((fiber) =>
+      useOf(
+        recipe.kind === "temporal"
+          ? allocateTemporal(recipe, params, fiber) as Effect.Effect<any>
+          : allocateShared(recipe, params, fiber),
+        f,
+        restore,
+        fiber
+      )
+    )
+  )
+}
+
+/** A definition with its params, as `allocateAll` takes them. */
+export type Request<D extends ResourceDefinition.Any> = readonly [definition: D, ...params: Args<D>]
+
+/**
+ * Acquires several resources, all of them or none, one after another in the order of the list. Params are decoded and
+ * the budgets charged for all of them before anything is acquired; if one fails, those before it are given back, the
+ * last one first.
+ */
+export const allocateAll = <const Ds extends ReadonlyArray<ResourceDefinition.Any>>(
+  requests: { readonly [I in keyof Ds]: Request<Ds[I]> }
+): Effect.Effect<
+  { readonly [I in keyof Ds]: Handle<Ds[I]> },
+  ResourceDefinition.Error<Ds[number]> | FrameClosed,
+  ResourceDefinition.Services<Ds[number]> | TimeFrame
+> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((fiber) =>
+      allocateEach(requests as unknown as ReadonlyArray<readonly [Definition, unknown?]>, restore, fiber)
+    )
+  ) as any
+
+/**
+ * Ends a persistent or shared value, or all of the definition when no params are given. New users get a new value from
+ * now on; a value still in use ends with its last user, any other is released before this returns.
+ */
+export const retire: {
+  <D extends ResourceDefinition.Any>(definition: D): Effect.Effect<void, never, ResourceManager>
+  <D extends ResourceDefinition.Any>(
+    definition: D,
+    params: ResourceDefinition.Params<D>
+  ): Effect.Effect<void, InvalidParams, ResourceManager>
+} = (...args: [definition: ResourceDefinition.Any, params?: unknown]): any => {
+  const definition = args[0] as unknown as Definition
+  return Effect.uninterruptible(Effect.flatMap(ResourceManager, (manager) => {
+    const root = internal.rootOf(manager) as Root
+    if (args.length === 1 || definition.decode === undefined) return retireValues(root, definition, undefined)
+    const params = decode(definition, args[1])
+    return Exit.isSuccess(params) ? retireValues(root, definition, { params: params.value }) : params
+  }))
+}
+
+/**
+ * Everything that the manager knows, at this moment.
+ */
+export const snapshot: Effect.Effect<Snapshot, never, ResourceManager> = Effect.map(
+  ResourceManager,
+  (manager) => observe.snapshot(internal.rootOf(manager))
+)
+
+/**
+ * What happens from now on. A listener that lags more than `eventCapacity` events behind misses the newest ones and is
+ * told how many by an `EventsDropped`. Nothing is recorded while nobody listens.
+ */
+export const events: Stream.Stream<ResourceEvent, never, ResourceManager> = Stream.unwrap(
+  Effect.map(ResourceManager, (manager) => internal.rootOf(manager).registry.events.stream)
+)
+
+/**
+ * Provides a manager. It closes with the layer: whatever is still open then is released, persistent values last.
+ *
+ * Time comes from the `Clock` that the layer is built with.
+ */
+export const layer = (options: Options = {}): Layer.Layer<ResourceManager> => {
+  const budget = options.budget === undefined ? {} : Budget.validate(options.budget)
+  const gracePeriod = Duration.toMillis(Duration.fromInputUnsafe(options.gracePeriod ?? "30 seconds"))
+  const eventCapacity = Math.max(1, options.eventCapacity ?? 1024)
+  return Layer.effect(
+    ResourceManager,
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.clockWith((clock: Clock.Clock) =>
+          Effect.context<never>().pipe(
+            Effect.map((context) =>
+              new Root(new Registry(clock, context, eventCapacity), {
+                name: "manager",
+                timeout: Infinity,
+                budget,
+                gracePeriod
+              })
+            )
+          )
+        ),
+        (root, exit) => closeFrame(root, exit) ?? Effect.void
+      ),
+      (root): ResourceManager => new internal.ManagerImpl(root)
+    )
+  )
+}

@@ -1,0 +1,160 @@
+/**
+ * A Scope with a name, a parent, a deadline and a budget. Whatever is allocated inside ends with it, last in, first out,
+ * whether its body succeeded, failed, died, was interrupted or ran out of time.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Scope from "effect/Scope"
+import * as Budget from "./Budget.ts"
+import * as Deadline from "./Deadline.ts"
+import { Frame, TypeId } from "./internal/frame.ts"
+import type { FrameOptions } from "./internal/frame.ts"
+import * as internalManager from "./internal/manager.ts"
+import * as internal from "./internal/run.ts"
+import type { DeadlineExceeded } from "./ResourceError.ts"
+
+/**
+ * A time frame, and as a requirement: something that has to run inside one.
+ */
+export interface TimeFrame {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  /** The names from the outermost frame to this one: `"server/request/query"`. */
+  readonly path: string
+}
+
+/**
+ * The frame that an effect runs in.
+ */
+export const TimeFrame: Context.Service<TimeFrame, TimeFrame> = Context.Service<TimeFrame>("@chronovyan/core/TimeFrame")
+
+/**
+ * What a frame can be given.
+ */
+export interface Options {
+  /** Shown in paths, errors, snapshots and events. */
+  readonly name: string
+  /** How long the body may take. The effective deadline is the earlier of its own and its parent's. Default: none. */
+  readonly timeout?: Duration.Input
+  /** Limits by unit, for this frame and those inside it together. Default: only those of the frames outside. */
+  readonly budget?: Budget.Budget
+  /**
+   * How long the releases may take when the frame closes, and the body to wind up after its deadline; then the frame
+   * ends without them. Default: that of the frame outside; the manager's is 30 seconds.
+   */
+  readonly gracePeriod?: Duration.Input
+}
+
+/** Only a frame with a timeout of its own can fail with it. */
+type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
+
+/**
+ * Runs an effect in a frame of its own. Inside, `Scope` is the frame's, so what Effect itself scopes joins it.
+ *
+ * At the deadline the body is interrupted and the frame fails with `DeadlineExceeded`. A body that is stuck in an
+ * acquisition or a release that ignores interruption is left behind at once, any other after the grace period.
+ *
+ * @example
+ * ```ts
+ * import { ResourceManager, TimeFrame } from "@chronovyan/core"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.succeed("done").pipe(
+ *   TimeFrame.run({ name: "request", timeout: "250 millis", budget: { memory: 64 * 1024 * 1024 } }),
+ *   Effect.provide(ResourceManager.layer())
+ * )
+ * ```
+ */
+export const run: {
+  <const O extends Options>(
+    options: O
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  <A, E, R, const O extends Options>(
+    self: Effect.Effect<A, E, R>,
+    options: O
+  ): Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+} = dual(2, (self: Effect.Effect<any, any, any>, options: Options) => {
+  const decoded = decode(options)
+  return Effect.withFiber((fiber) => internal.run(self, TimeFrame, around(fiber.context), decoded, fiber))
+})
+
+/**
+ * The frame that the effect runs in.
+ */
+export const current: Effect.Effect<TimeFrame, never, TimeFrame> = TimeFrame
+
+/**
+ * The path of the frame that the effect runs in.
+ */
+export const path: Effect.Effect<string, never, TimeFrame> = Effect.map(TimeFrame, (frame) => frame.path)
+
+/**
+ * What is left until the deadline, never negative; `Duration.infinity` when there is none.
+ */
+export const remaining: Effect.Effect<Duration.Duration, never, TimeFrame> = Effect.map(TimeFrame, (self) => {
+  const frame = self as Frame
+  return Deadline.remaining(frame.deadline, frame.registry.now())
+})
+
+/**
+ * Opens a frame that ends with the current `Scope`, for programs that enter and leave it in different places: see
+ * {@link provide} and {@link close}. It has no deadline of its own; {@link run} can have one.
+ */
+export const make = (
+  options: Omit<Options, "timeout">
+): Effect.Effect<TimeFrame, never, internalManager.Manager | Scope.Scope> => {
+  const decoded = decode(options)
+  return Effect.uninterruptible(Effect.withFiber((fiber) => {
+    const parent = around(fiber.context)
+    const frame = new Frame(parent, parent.registry, decoded, fiber.context)
+    frame.context = internal.inFrame(fiber.context, TimeFrame, frame)
+    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+    const closing = Scope.addFinalizerExit(scope, (exit) => internal.closeFrame(frame, exit) ?? Effect.void)
+    return Effect.as(closing, frame)
+  }))
+}
+
+/**
+ * Runs an effect inside a frame that is open already; it stays open.
+ */
+export const provide: {
+  (frame: TimeFrame): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, Exclude<R, TimeFrame | Scope.Scope>>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    frame: TimeFrame
+  ): Effect.Effect<A, E, Exclude<R, TimeFrame | Scope.Scope>>
+} = dual(2, (self: Effect.Effect<any, any, any>, frame: TimeFrame) =>
+  Effect.updateContext(self, (context) => internal.inFrame(context, TimeFrame, frame as Frame)))
+
+/**
+ * Closes a frame ahead of its time. Returns when all it owned has been released, or left behind after the grace period;
+ * so does every other close of it under way. A release must not close the frame that it belongs to.
+ */
+export const close = (frame: TimeFrame, exit: Exit.Exit<unknown, unknown> = Exit.void): Effect.Effect<void> =>
+  Effect.suspend(() => internal.closeFrame(frame as Frame, exit) ?? Effect.void)
+
+/** The frame that a new one goes into: the current one, or the manager's. */
+const around = (context: Context.Context<never>): Frame =>
+  (Context.getOrUndefined(context, TimeFrame) as Frame | undefined) ??
+    internalManager.rootOf(Context.getUnsafe(context as Context.Context<internalManager.Manager>, internalManager.Manager))
+
+const decode = (options: Options): FrameOptions => {
+  if (typeof options.name !== "string" || options.name === "") {
+    throw new TypeError("A time frame needs a name that is not empty")
+  }
+  return {
+    name: options.name,
+    timeout: options.timeout === undefined ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(options.timeout)),
+    budget: options.budget === undefined ? undefined : Budget.validate(options.budget),
+    gracePeriod: options.gracePeriod === undefined
+      ? undefined
+      : Duration.toMillis(Duration.fromInputUnsafe(options.gracePeriod))
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Several allocations, all of them or none. Owned by `ResourceManager`.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Cost from "../Cost.ts"
+import { acquire, chargeTo, costOf, decode, frameOf, refuseClosed } from "./allocate.ts"
+import type { AnyFiber, Refused } from "./allocate.ts"
+import { Temporal } from "./allocation.ts"
+import type { Allocation } from "./allocation.ts"
+import type { Definition } from "./definition.ts"
+import { refund } from "./ledger.ts"
+import { shareIn } from "./shared.ts"
+
+interface Prepared {
+  readonly definition: Definition
+  readonly params: unknown
+  readonly cost: Cost.Cost | undefined
+}
+
+/** In an uninterruptible region; `restore` lets an interruption in between two acquisitions. */
+export const allocateEach = (
+  requests: ReadonlyArray<readonly [Definition, unknown?]>,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+  fiber: AnyFiber
+): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
+  const frame = frameOf(fiber)
+  const names = requests.map(([definition]) => definition.name).join(" and ")
+  if (frame.phase !== "open") return refuseClosed(frame, names)
+  const prepared: Array<Prepared> = []
+  for (const [definition, input] of requests) {
+    const params = decode(definition, input)
+    if (Exit.isFailure(params)) return params as Refused
+    // What is shared is paid for by the manager, not by its users.
+    const isCharged = definition.kind === "temporal" && definition.cost !== undefined
+    const cost = isCharged ? costOf(definition, params.value) : undefined
+    prepared.push({ definition, params: params.value, cost })
+  }
+  const refused = chargeTo(frame, Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero)), names)
+  if (refused !== undefined) return refused
+  const held: Array<Allocation> = []
+  const acquireNext = (index: number): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
+    const next = prepared[index]
+    if (next === undefined) return Exit.succeed(held)
+    const { cost, definition, params } = next
+    const isOpen = frame.phase === "open"
+    const acquisition: Effect.Effect<Allocation, any, any> = !isOpen
+      ? refuseClosed(frame, definition.name)
+      : definition.kind === "temporal"
+      ? acquire(new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber), params)
+      : shareIn(frame, definition, params, fiber)
+    // From here on the record gives back its own part of the charge.
+    const charged = isOpen ? index + 1 : index
+    return Effect.matchCauseEffect(acquisition, {
+      onSuccess: (allocation) => {
+        held.push(allocation)
+        return Effect.matchCauseEffect(restore(Effect.void), {
+          onSuccess: () => acquireNext(charged),
+          onFailure: (cause) => giveUp(charged, Exit.failCause(cause))
+        })
+      },
+      onFailure: (cause) => giveUp(charged, Exit.failCause(cause))
+    })
+  }
+  const giveUp = (charged: number, exit: Exit.Exit<never, unknown>): Effect.Effect<never, any> => {
+    for (const { cost } of prepared.slice(charged)) {
+      if (cost !== undefined) refund(frame.ledgers, cost)
+    }
+    const releases = held.reverse().map((allocation) => Effect.suspend(() => allocation.giveBack(exit, fiber) ?? Exit.void))
+    return Effect.andThen(
+      Effect.forEach(releases, Effect.exit),
+      (exits) => Exit.asVoidAll([exit, ...exits]) as Exit.Exit<never, unknown>
+    )
+  }
+  return acquireNext(0)
+}

@@ -1,0 +1,365 @@
+/**
+ * One allocation: the handle that a user gets, the record of who has what, and what is to be undone, in one object.
+ * Owned by `Allocation`.
+ *
+ * ```text
+ *   acquiring ──value arrives──▶ live ──release, or its frame closes──▶ releasing ──▶ released
+ *      │  │                                                                ▲
+ *      │  └──its frame closed meanwhile, value arrives late────────────────┘
+ *      └──acquire fails──▶ released
+ * ```
+ *
+ * Charge and record stand from the first state on; they are undone in the step that ends in `released`, whatever the
+ * way there. An orphan is one whose frame closed without it: it stays in sight, with the manager, until it has ended.
+ */
+import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { StackFrame } from "effect/References"
+import * as Scope from "effect/Scope"
+import type { Cost } from "../Cost.ts"
+import { zero } from "../Cost.ts"
+import { AllocationReleased, FrameClosed } from "../ResourceError.ts"
+import type { Definition } from "./definition.ts"
+import type { Frame } from "./frame.ts"
+import { refund } from "./ledger.ts"
+import { attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
+import type { Closer, Facts } from "./owned.ts"
+import type { Statistics } from "./statistics.ts"
+
+export const TypeId = "~chronovyan/core/Allocation"
+
+const acquiring = 0
+const live = 1
+const releasing = 2
+const released = 3
+
+const stateNames = ["acquiring", "live", "releasing", "releasing"] as const
+
+/** A release that did not end at once. */
+class Releasing {
+  /** Who runs it: a release that asks for itself is not kept waiting for itself. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  readonly waiting: Array<() => void> = []
+
+  constructor(fiber: Fiber.Fiber<unknown, unknown> | undefined) {
+    this.fiber = fiber
+  }
+}
+
+export abstract class Allocation<A = any> extends Owned {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly id: number
+  readonly definition: Definition
+  readonly statistics: Statistics
+  /** What was charged, to the ledgers of `frame`. */
+  readonly cost: Cost | undefined
+  /** Who pays, and owns it unless it is an orphan. */
+  frame: Frame
+  readonly context: Context.Context<never>
+  private readonly site: StackFrame | undefined
+  private state = acquiring
+  private orphaned = false
+  /** When it entered its state. */
+  private since: number
+  protected current: A | undefined = undefined
+  private releasing: Releasing | undefined = undefined
+
+  constructor(
+    definition: Definition,
+    statistics: Statistics,
+    cost: Cost | undefined,
+    frame: Frame,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    super()
+    const { registry } = frame
+    this.id = ++registry.allocations
+    this.definition = definition
+    this.statistics = statistics
+    this.cost = cost
+    this.frame = frame
+    this.context = fiber.context
+    this.site = fiber.cache.stackFrame
+    this.since = registry.now()
+    frame.owned.append(this)
+  }
+
+  /** Is it the use of a value that others use as well? */
+  abstract readonly share: boolean
+  /** Gives back what was acquired. */
+  protected abstract undo(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, never, any> | undefined
+  /** Gives back what a failed acquisition may have left. */
+  protected abstract undoFailed(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> | undefined
+  protected abstract count(event: "acquired" | "failed" | "released", millis: number): void
+
+  // For its user.
+
+  get value(): A {
+    if (this.state !== live) throw this.gone()
+    return this.current as A
+  }
+
+  get resource(): string {
+    return this.definition.name
+  }
+
+  get isLive(): boolean {
+    return this.state === live
+  }
+
+  get release(): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.withFiber((fiber) => this.giveBack(Exit.void, fiber) ?? Exit.void))
+  }
+
+  gone(): AllocationReleased {
+    return new AllocationReleased({ allocation: this.id, resource: this.definition.name, frame: this.frame.path })
+  }
+
+  /** A released handle is a readable object as well, never an effect or a stale value. */
+  toJSON(): unknown {
+    return { _id: "Allocation", id: this.id, resource: this.definition.name, state: stateNames[this.state] }
+  }
+
+  // How it is acquired.
+
+  /** The value is there. Runs uninterruptibly, in the step in which it arrived. */
+  arrived(value: A): Effect.Effect<this, FrameClosed> {
+    const { events } = this.frame.registry
+    const now = this.frame.registry.now()
+    const took = now - this.since
+    this.since = now
+    this.current = value
+    this.state = live
+    this.count("acquired", took)
+    if (this.orphaned) return this.late(took)
+    if (events.active) {
+      events.tell({ _tag: "Allocated", ...this.stamp(now), share: this.share, cost: this.cost ?? zero, took })
+    }
+    return Exit.succeed(this)
+  }
+
+  /** Its frame is gone: the value is released at once. */
+  private late(took: number): Effect.Effect<never, FrameClosed> {
+    const { events, timers } = this.frame.registry
+    this.statistics.late++
+    if (events.active) {
+      events.tell({ _tag: "LateArrival", ...this.stamp(timers.clock.currentTimeMillisUnsafe()), took })
+    }
+    const closed = Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.definition.name }))
+    return Effect.withFiber((fiber) => {
+      const release = this.giveBack(closed, fiber)
+      return release === undefined ? closed : Effect.andThen(release, closed)
+    })
+  }
+
+  /** The acquisition failed, died or was interrupted. */
+  failed<E>(cause: Cause.Cause<E>): Effect.Effect<never, E> {
+    const exit = Exit.failCause(cause)
+    const leftover = attempt(() => this.undoFailed(exit))
+    if (leftover === Exit.void) {
+      this.finishFailed(exit)
+      return exit
+    }
+    return Effect.flatMap(Effect.exit(leftover), (undone) => {
+      this.finishFailed(exit)
+      return Exit.isSuccess(undone) ? exit : Effect.andThen(undone, exit)
+    })
+  }
+
+  private finishFailed(exit: Exit.Exit<never, unknown>): void {
+    const { events } = this.frame.registry
+    const now = this.frame.registry.now()
+    const took = now - this.since
+    this.forget()
+    this.count("failed", took)
+    if (events.active) {
+      events.tell({ _tag: "AcquireFailed", ...this.stamp(now), share: this.share, took, cause: defectOf(exit)! })
+    }
+  }
+
+  // How it is given back.
+
+  /** On the fiber of whoever asks, in an uninterruptible region; `undefined` when that is done. */
+  giveBack(
+    exit: Exit.Exit<unknown, unknown>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<any> | undefined {
+    if (this.state === releasing) return this.awaitRelease(fiber)
+    if (this.state !== live) return undefined
+    this.state = releasing
+    const release = attempt(() => this.undo(exit))
+    if (isDone(release)) {
+      this.finish(release)
+      return Exit.isSuccess(release) ? undefined : release
+    }
+    this.releasing = new Releasing(fiber)
+    return Effect.onExitPrimitive(
+      fiber.context === this.context ? release : inContext(release, this.context),
+      (exit) => {
+        this.finish(exit)
+        return undefined
+      },
+      true
+    )
+  }
+
+  private awaitRelease(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> | undefined {
+    const { releasing } = this
+    if (releasing === undefined || releasing.fiber === fiber) return undefined
+    return Effect.callback((resume) => {
+      if (this.state === released) return resume(Exit.void)
+      releasing.waiting.push(() => resume(Exit.void))
+    })
+  }
+
+  override end(closer: Closer): boolean {
+    if (this.state === acquiring) {
+      this.outlive()
+      return true
+    }
+    if (this.state === releasing) {
+      this.releasing?.waiting.push(() => closer.ended(this))
+      return false
+    }
+    this.state = releasing
+    const release = attempt(() => this.undo(closer.exit))
+    const done = (exit: Exit.Exit<unknown>) => {
+      this.finish(exit)
+      if (Exit.isFailure(exit)) closer.failed(exit.cause)
+    }
+    if (isDone(release)) {
+      done(release)
+      return true
+    }
+    const watched = this.releasing = new Releasing(undefined)
+    const exit = runRelease(
+      Effect.withFiber((fiber) => {
+        watched.fiber = fiber
+        return release
+      }),
+      this.context,
+      (exit) => {
+        done(exit)
+        closer.ended(this)
+      }
+    )
+    if (exit !== undefined) done(exit)
+    return exit !== undefined
+  }
+
+  private finish(exit: Exit.Exit<unknown>): void {
+    const { events } = this.frame.registry
+    const now = this.frame.registry.now()
+    const held = now - this.since
+    this.forget()
+    this.count("released", held)
+    if (events.active) {
+      const defect = defectOf(exit)
+      events.tell({
+        _tag: "Released",
+        ...this.stamp(now),
+        share: this.share,
+        held,
+        ...(defect === undefined ? undefined : { defect })
+      })
+    }
+    const { releasing } = this
+    if (releasing === undefined) return
+    this.releasing = undefined
+    for (const done of releasing.waiting) done()
+  }
+
+  /** Undoes the record and the charge. */
+  private forget(): void {
+    this.state = released
+    this.current = undefined
+    const home = this.orphaned ? this.frame.orphans : this.frame.owned
+    home.remove(this)
+    if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
+  }
+
+  // Where it belongs.
+
+  override outlive(): void {
+    this.frame.owned.remove(this)
+    this.orphaned = true
+    this.frame.orphans.append(this)
+    const { events } = this.frame.registry
+    if (events.active && this.state === releasing) {
+      events.tell({ _tag: "ReleaseOverdue", ...this.stamp(this.frame.registry.now()) })
+    }
+  }
+
+  /** Moves the record; the charge has been moved already. Only for one that is live. */
+  moveTo(frame: Frame): void {
+    const from = this.frame
+    from.owned.remove(this)
+    this.frame = frame
+    frame.owned.append(this)
+    const { events } = frame.registry
+    if (events.active) events.tell({ _tag: "Transferred", ...this.stamp(frame.registry.now()), from: from.path })
+  }
+
+  override facts(): Facts {
+    return {
+      id: this.id,
+      resource: this.definition.name,
+      frame: this.frame,
+      state: stateNames[this.state]!,
+      share: this.share,
+      since: this.since,
+      cost: this.cost ?? zero,
+      orphaned: this.orphaned,
+      callSite: this.site?.name
+    }
+  }
+
+  private stamp(at: number) {
+    return {
+      at,
+      frame: this.frame.path,
+      frameId: this.frame.id,
+      allocation: this.id,
+      resource: this.definition.name
+    }
+  }
+}
+
+/** A value of its own. */
+export class Temporal<A = any> extends Allocation<A> {
+  /** There when the definition leaves the undoing to the Scope of its acquisition. */
+  scope: Scope.Closeable | undefined = undefined
+
+  get share(): boolean {
+    return false
+  }
+
+  protected undo(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, never, any> | undefined {
+    if (this.scope !== undefined) return Scope.closeUnsafe(this.scope, exit)
+    return this.definition.release?.(this.current, exit)
+  }
+
+  protected undoFailed(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> | undefined {
+    return this.scope === undefined ? undefined : Scope.closeUnsafe(this.scope, exit)
+  }
+
+  protected count(event: "acquired" | "failed" | "released", millis: number): void {
+    if (event === "acquired") this.statistics.onAcquired(millis)
+    else if (event === "released") this.statistics.onReleased(millis)
+    else this.statistics.failed++
+  }
+}
+
+/** Runs an effect in another context altogether: cheaper than merging the two, and as it was at the acquisition. */
+const inContext = <A>(effect: Effect.Effect<A>, context: Context.Context<never>): Effect.Effect<A> =>
+  Effect.withFiber((fiber) => {
+    const outer = fiber.context
+    fiber.setContext(context)
+    return Effect.onExitPrimitive(effect, () => {
+      fiber.setContext(outer)
+      return undefined
+    }, true)
+  })

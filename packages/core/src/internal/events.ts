@@ -1,0 +1,66 @@
+/**
+ * Tells listeners what happened, without ever waiting for one. Owned by the registry.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { ResourceEvent } from "../ResourceEvent.ts"
+
+/** A listener that lags loses the newest events and is told how many as soon as there is room again. */
+class Listener {
+  readonly queue: Queue.Queue<ResourceEvent>
+  dropped = 0
+
+  constructor(queue: Queue.Queue<ResourceEvent>) {
+    this.queue = queue
+  }
+
+  tell(event: ResourceEvent): void {
+    if (this.dropped > 0) {
+      const lost: ResourceEvent = { _tag: "EventsDropped", at: event.at, count: this.dropped }
+      if (Queue.offerUnsafe(this.queue, lost)) this.dropped = 0
+    }
+    if (this.dropped > 0 || !Queue.offerUnsafe(this.queue, event)) this.dropped++
+  }
+}
+
+export class Events {
+  readonly capacity: number
+  readonly listeners = new Set<Listener>()
+  /** Does anyone listen? Whoever has something to tell asks this first, so that silence costs one read. */
+  active = false
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
+
+  tell(event: ResourceEvent): void {
+    for (const listener of this.listeners) listener.tell(event)
+  }
+
+  readonly stream: Stream.Stream<ResourceEvent> = Stream.unwrap(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.map(Queue.dropping<ResourceEvent>(this.size()), (queue) => this.add(new Listener(queue))),
+        (listener) => Effect.sync(() => this.remove(listener))
+      ),
+      (listener) => Stream.fromQueue(listener.queue)
+    )
+  )
+
+  private size(): number {
+    return this.capacity
+  }
+
+  private add(listener: Listener): Listener {
+    this.listeners.add(listener)
+    this.active = true
+    return listener
+  }
+
+  private remove(listener: Listener): void {
+    this.listeners.delete(listener)
+    this.active = this.listeners.size > 0
+    Queue.shutdownUnsafe(listener.queue)
+  }
+}

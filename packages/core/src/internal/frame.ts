@@ -1,0 +1,258 @@
+/**
+ * A frame is a Scope with a name, a parent, a deadline and ledgers. Owned by `TimeFrame`.
+ *
+ * ```text
+ *           deadline
+ *   open ─────────────▶ expired ──┐
+ *     │                           │ close
+ *     └───────────────────────────┴──▶ closing ──▶ closed
+ * ```
+ *
+ * Only an open frame takes what is new. A frame opened inside one that is not open is closed from the start.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Budget from "../Budget.ts"
+import type { Cost } from "../Cost.ts"
+import * as Deadline from "../Deadline.ts"
+import { Closing } from "./closing.ts"
+import type { Ledgers } from "./ledger.ts"
+import { LinkedList } from "./list.ts"
+import { attempt, Owned, runRelease } from "./owned.ts"
+import type { Closer } from "./owned.ts"
+import { ensureLedgers } from "./registry.ts"
+import type { Registry } from "./registry.ts"
+
+export const TypeId = "~chronovyan/core/TimeFrame"
+
+export type Phase = "open" | "expired" | "closing" | "closed"
+
+export interface FrameOptions {
+  readonly name: string
+  /** Milliseconds; `Infinity` for none. */
+  readonly timeout: number
+  readonly budget: Budget.Budget | undefined
+  /** Milliseconds; `undefined` for that of the frame around it. */
+  readonly gracePeriod: number | undefined
+}
+
+type Finalize = (exit: Exit.Exit<any, any>) => Effect.Effect<unknown>
+
+/** A finalizer that Effect's Scope functions put on the frame. */
+class Finalizer extends Owned {
+  readonly frame: Frame
+  readonly finalize: Finalize
+  home: LinkedList<Owned>
+
+  constructor(frame: Frame, finalize: Finalize) {
+    super()
+    this.frame = frame
+    this.finalize = finalize
+    this.home = frame.owned
+    this.home.append(this)
+  }
+
+  end(closer: Closer): boolean {
+    const done = (exit: Exit.Exit<unknown>) => {
+      this.home.remove(this)
+      if (Exit.isFailure(exit)) closer.failed(exit.cause)
+    }
+    const exit = runRelease(attempt(() => this.finalize(closer.exit)), this.frame.context, (exit) => {
+      done(exit)
+      closer.ended(this)
+    })
+    if (exit !== undefined) done(exit)
+    return exit !== undefined
+  }
+
+  outlive(): void {
+    this.home.remove(this)
+    this.home = this.frame.root.orphans
+    this.home.append(this)
+    const { events } = this.frame.registry
+    if (events.active) {
+      events.tell({
+        _tag: "ReleaseOverdue",
+        ...this.frame.stamp(),
+        allocation: 0,
+        resource: "(a finalizer of the frame's scope)"
+      })
+    }
+  }
+}
+
+/**
+ * Effect adds and removes finalizers through the `Map` in the state of a Scope. This one keeps them in the frame's own
+ * list, between the allocations, and never seems empty: Effect replaces the state of a Scope whose map runs empty.
+ */
+class Finalizers extends Map<object, any> {
+  readonly frame: Frame
+
+  constructor(frame: Frame) {
+    super()
+    this.frame = frame
+  }
+
+  override get size(): number {
+    return super.size + 1
+  }
+
+  override set(key: object, finalize: Finalize): this {
+    return super.set(key, new Finalizer(this.frame, finalize))
+  }
+
+  override delete(key: object): boolean {
+    const finalizer: Finalizer | undefined = super.get(key)
+    finalizer?.home.remove(finalizer)
+    return super.delete(key)
+  }
+}
+
+export class Frame extends Owned implements Scope.Scope {
+  readonly [TypeId] = TypeId
+  readonly "~effect/Scope" = "~effect/Scope" as const
+  readonly strategy = "sequential" as const
+  readonly id: number
+  readonly name: string
+  readonly parent: Frame | undefined
+  readonly root: Frame
+  readonly registry: Registry
+  readonly timeout: number
+  /** The earlier of its own and its parent's. */
+  readonly deadline: Deadline.Deadline
+  readonly gracePeriod: number
+  readonly ledgers: Ledgers
+  readonly openedAt: number
+  /** The context that finalizers and background work of the frame run in. */
+  context: Context.Context<never>
+  phase: Phase = "open"
+  readonly owned = new LinkedList<Owned>()
+  /** What outlived its frame; only the root's is used. */
+  readonly orphans: LinkedList<Owned>
+  /** What the frame ended with. */
+  exit: Exit.Exit<unknown, unknown> = Exit.void
+  /** How it ends, from when it is closing until it has closed. */
+  closing: Closing | undefined = undefined
+  private scopeState: Scope.State.Open | Scope.State.Closed | undefined = undefined
+  private orphaned = false
+
+  constructor(parent: Frame | undefined, registry: Registry, options: FrameOptions, context: Context.Context<never>) {
+    super()
+    this.registry = registry
+    this.id = registry.frames++
+    this.name = options.name
+    this.parent = parent
+    this.root = parent === undefined ? this : parent.root
+    this.orphans = parent === undefined ? new LinkedList() : parent.root.orphans
+    this.openedAt = registry.now()
+    this.timeout = options.timeout
+    const own = Deadline.after(this.openedAt, options.timeout)
+    this.deadline = parent === undefined ? own : Deadline.earlier(own, parent.deadline)
+    this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
+    const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
+    this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this)
+    this.context = context
+    if (parent === undefined) return
+    if (parent.phase === "open") {
+      parent.owned.append(this)
+      if (registry.events.active) registry.events.tell({ _tag: "FrameOpened", ...this.stamp() })
+    } else {
+      this.phase = "closed"
+    }
+  }
+
+  /** The names from the outermost frame inward; the manager's own has none. */
+  get path(): string {
+    if (this.parent === undefined) return ""
+    const outer = this.parent.path
+    return outer === "" ? this.name : `${outer}/${this.name}`
+  }
+
+  override get inside(): LinkedList<Owned> {
+    return this.owned
+  }
+
+  /** What each event of the frame says. */
+  stamp(): { readonly at: number; readonly frame: string; readonly frameId: number } {
+    return { at: this.registry.now(), frame: this.path, frameId: this.id }
+  }
+
+  /** The ledgers to charge a cost to; a unit that nobody limits gets one at the root. */
+  ledgersFor(cost: Cost): Ledgers {
+    ensureLedgers(this.ledgers, this.root, cost)
+    return this.ledgers
+  }
+
+  // As Effect's functions see a Scope.
+
+  get state(): Scope.State.Open | Scope.State.Closed {
+    if (this.phase === "closing" || this.phase === "closed") return { _tag: "Closed", exit: this.exit }
+    return this.scopeState ??= {
+      _tag: "Open",
+      finalizerKey: undefined,
+      finalizer: undefined,
+      finalizers: new Finalizers(this)
+    }
+  }
+
+  set state(_: Scope.State.Open | Scope.State.Closed | Scope.State.Empty) {
+    // A frame is closed by `close` alone.
+  }
+
+  // As the frame around it sees it.
+
+  end(closer: Closer): boolean {
+    const result = this.close(closer.exit)
+    if (result !== undefined) {
+      if (Exit.isFailure(result)) closer.failed(result.cause)
+      return true
+    }
+    this.closing!.wait((result) => {
+      if (Exit.isFailure(result)) closer.failed(result.cause)
+      closer.ended(this)
+    })
+    return false
+  }
+
+  outlive(): void {
+    this.leaveHome()
+    this.orphaned = true
+    this.orphans.append(this)
+  }
+
+  private leaveHome(): void {
+    if (this.orphaned) this.orphans.remove(this)
+    else this.parent?.owned.remove(this)
+  }
+
+  /**
+   * Starts the end, or joins the one under way. Answers how it went when it is done; otherwise `closing` is there to
+   * wait for.
+   */
+  close(exit: Exit.Exit<unknown, unknown>): Exit.Exit<void> | undefined {
+    if (this.phase === "closed") return Exit.void
+    if (this.phase === "closing") return this.closing!.result
+    this.phase = "closing"
+    this.exit = exit
+    if (this.owned.first === undefined) {
+      this.closed()
+      return Exit.void
+    }
+    this.closing = new Closing(this, exit)
+    this.closing.run()
+    return this.closing.result
+  }
+
+  /** All that it owned has ended. */
+  closed(): void {
+    this.phase = "closed"
+    this.leaveHome()
+    const { events } = this.registry
+    if (events.active) {
+      const stamp = this.stamp()
+      events.tell({ _tag: "FrameEnded", ...stamp, lasted: stamp.at - this.openedAt })
+    }
+  }
+}

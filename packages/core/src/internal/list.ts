@@ -1,0 +1,32 @@
+/**
+ * An intrusive doubly linked list: linking and unlinking are O(1) and allocate nothing.
+ */
+export abstract class Linked {
+  previous: this | undefined = undefined
+  next: this | undefined = undefined
+}
+
+export class LinkedList<T extends Linked> {
+  first: T | undefined = undefined
+  last: T | undefined = undefined
+
+  append(node: T): void {
+    const last = this.last
+    node.previous = last
+    node.next = undefined
+    if (last === undefined) this.first = node
+    else last.next = node
+    this.last = node
+  }
+
+  /** Only for a node that is in this list. */
+  remove(node: T): void {
+    const { next, previous } = node
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.last = previous
+    else next.previous = previous
+    node.previous = undefined
+    node.next = undefined
+  }
+}

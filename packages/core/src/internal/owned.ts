@@ -1,0 +1,95 @@
+/**
+ * Whatever ends with a frame: an allocation, a frame inside, a finalizer of its scope. A frame keeps all of them in one
+ * list, so that they end last in, first out, whatever they are. Owned by `TimeFrame`.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Cost } from "../Cost.ts"
+import { Linked } from "./list.ts"
+import type { LinkedList } from "./list.ts"
+
+/** What is told of an allocation, wherever someone asks who has what. */
+export interface Facts {
+  readonly id: number
+  readonly resource: string
+  /** The frame that pays for it; also its owner, unless it outlived that frame. */
+  readonly frame: { readonly id: number; readonly path: string; readonly parent: object | undefined }
+  readonly state: "acquiring" | "live" | "releasing"
+  readonly share: boolean
+  readonly since: number
+  readonly cost: Cost
+  readonly orphaned: boolean
+  readonly callSite: string | undefined
+}
+
+/** Who is told how the ending of something went. */
+export interface Closer {
+  readonly exit: Exit.Exit<unknown, unknown>
+  /** A release died. */
+  failed(cause: Cause.Cause<never>): void
+  /** What did not end at once has ended now. */
+  ended(owned: Owned): void
+}
+
+export abstract class Owned extends Linked {
+  /**
+   * Starts its end. Answers true when that is done: then it has left the list that it was in. False: it goes on in the
+   * background, and `closer.ended` is called once it is done.
+   */
+  abstract end(closer: Closer): boolean
+  /** The frame closes without it, since the grace period is over: it moves to the orphans. */
+  abstract outlive(): void
+  /** What it owns in turn. */
+  get inside(): LinkedList<Owned> | undefined {
+    return undefined
+  }
+  /** What to tell of it, if it is an allocation. */
+  facts(): Facts | undefined {
+    return undefined
+  }
+}
+
+/** All allocations in a list and in the frames inside. */
+export function* allocationsIn(list: LinkedList<Owned>): Generator<Facts> {
+  for (let owned = list.first; owned !== undefined; owned = owned.next) {
+    const facts = owned.facts()
+    if (facts !== undefined) yield facts
+    const inside = owned.inside
+    if (inside !== undefined) yield* allocationsIn(inside)
+  }
+}
+
+/** Makes the effect that gives something back; one that throws on the way dies instead. */
+export const attempt = (make: () => Effect.Effect<unknown, never, any> | undefined): Effect.Effect<unknown> => {
+  try {
+    // Its services are those of the context that it will run in.
+    return (make() as Effect.Effect<unknown> | undefined) ?? Exit.void
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
+/** An effect that is done already. */
+export const isDone = <A>(effect: Effect.Effect<A>): effect is Exit.Exit<A> => Exit.isExit(effect)
+
+/**
+ * Runs a release in its own context, on a fiber of its own, so that it can be left behind. Answers its exit when it
+ * ended at once; else `later` gets it.
+ */
+export const runRelease = (
+  release: Effect.Effect<unknown>,
+  context: Context.Context<never>,
+  later: (exit: Exit.Exit<unknown>) => void
+): Exit.Exit<unknown> | undefined => {
+  if (isDone(release)) return release
+  const fiber = Effect.runForkWith(context)(release, { uninterruptible: true })
+  const exit = fiber.pollUnsafe()
+  if (exit === undefined) fiber.addObserver(later)
+  return exit
+}
+
+/** The defect of a release, in words, for events. */
+export const defectOf = (exit: Exit.Exit<unknown, unknown>): string | undefined =>
+  Exit.isSuccess(exit) ? undefined : Cause.pretty(exit.cause)

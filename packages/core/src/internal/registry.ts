@@ -1,0 +1,59 @@
+/**
+ * What all frames of one manager have in common: the clock, the numbers, the counters and the listeners. The list of
+ * what is live is no second book-keeping: it is the lists that the frames keep of what they own.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import type { Cost } from "../Cost.ts"
+import type { Definition } from "./definition.ts"
+import { Events } from "./events.ts"
+import { Ledger } from "./ledger.ts"
+import type { Ledgers } from "./ledger.ts"
+import { Statistics } from "./statistics.ts"
+import { Timers } from "./timers.ts"
+
+export class Registry {
+  readonly clock: Clock.Clock
+  /** The context of the manager: what runs in the background runs in it. */
+  readonly context: Context.Context<never>
+  readonly timers: Timers
+  readonly events: Events
+  readonly statistics = new Map<string, Statistics>()
+  frames = 0
+  allocations = 0
+
+  constructor(clock: Clock.Clock, context: Context.Context<never>, eventCapacity: number) {
+    this.clock = clock
+    this.context = context
+    this.timers = new Timers(clock, context)
+    this.events = new Events(eventCapacity)
+  }
+
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
+  statisticsOf(definition: Definition): Statistics {
+    let statistics = this.statistics.get(definition.name)
+    if (statistics === undefined) {
+      statistics = new Statistics(definition.name, definition.kind)
+      this.statistics.set(definition.name, statistics)
+    }
+    return statistics
+  }
+}
+
+/**
+ * Opens what is missing: a unit that nobody limits is still counted, in a ledger of the root without a limit.
+ */
+export const ensureLedgers = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, cost: Cost): void => {
+  for (const unit in cost) {
+    if (ledgers.has(unit)) continue
+    let outermost = root.ledgers.get(unit)
+    if (outermost === undefined) {
+      outermost = new Ledger(unit, Infinity, undefined, root)
+      root.ledgers.set(unit, outermost)
+    }
+    ledgers.set(unit, outermost)
+  }
+}

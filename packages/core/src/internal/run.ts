@@ -1,0 +1,219 @@
+/**
+ * A body in a frame. Owned by `TimeFrame`.
+ *
+ * Without a deadline of its own a frame runs its body on the fiber of the caller. A deadline that the caller can catch
+ * needs the body on a fiber of its own, since no fiber recovers from its own interruption:
+ *
+ * ```text
+ *   running ──body ends──────────────────────────────▶ settled
+ *      │ deadline: interrupt the body                     ▲
+ *      ▼                                                  │
+ *   expired ──body ends──────────────────────────────────▶│
+ *      │ an acquisition or release ignores interruption,  │
+ *      └──or the grace period is over: left behind────────┘
+ * ```
+ *
+ * The frame is opened in the step after its closing was registered, and closed by whatever exit comes, on the fiber of
+ * the caller.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { DeadlineExceeded } from "../ResourceError.ts"
+import { Frame } from "./frame.ts"
+import type { FrameOptions } from "./frame.ts"
+import { holdersOf, isBusy } from "./holders.ts"
+import { Timeout } from "./timers.ts"
+
+type Body = Effect.Effect<any, any, any>
+type AnyExit = Exit.Exit<any, any>
+
+/** Puts a frame, which is a Scope as well, into a context. */
+export const inFrame = (context: Context.Context<never>, key: Context.Key<any, any>, frame: Frame) =>
+  Context.add(Context.add(context, key, frame), Scope.Scope, frame)
+
+/** Waits for the end of a frame that is closing. */
+export const awaitClosed = (frame: Frame): Effect.Effect<void> =>
+  Effect.callback((resume) => frame.closing!.wait(resume))
+
+/** Closes a frame; `undefined` when that is done and went well. */
+export const closeFrame = (frame: Frame, exit: AnyExit): Effect.Effect<void> | undefined => {
+  const result = frame.close(exit)
+  if (result === undefined) return awaitClosed(frame)
+  return Exit.isSuccess(result) ? undefined : result
+}
+
+/** The body on the caller's fiber. */
+class Inline extends Effectable.Class<any, any, any> {
+  protected readonly body: Body
+  protected readonly key: Context.Key<any, any>
+  protected readonly parent: Frame
+  protected readonly options: FrameOptions
+  protected readonly fiber: Fiber.Fiber<unknown, unknown>
+  protected frame: Frame | undefined = undefined
+  protected outer: Context.Context<never> | undefined = undefined
+
+  constructor(
+    body: Body,
+    key: Context.Key<any, any>,
+    parent: Frame,
+    options: FrameOptions,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    super()
+    this.body = body
+    this.key = key
+    this.parent = parent
+    this.options = options
+    this.fiber = fiber
+  }
+
+  protected open(): Frame {
+    const outer = this.fiber.context
+    const frame = new Frame(this.parent, this.parent.registry, this.options, outer)
+    frame.context = inFrame(outer, this.key, frame)
+    return this.frame = frame
+  }
+
+  asEffect(): Body {
+    this.outer = this.fiber.context
+    this.fiber.setContext(this.open().context)
+    return this.body
+  }
+
+  leave(exit: AnyExit): Effect.Effect<void> | undefined {
+    if (this.frame === undefined) return undefined
+    this.fiber.setContext(this.outer!)
+    return closeFrame(this.frame, exit)
+  }
+}
+
+/** The body on a fiber of its own, with a deadline. */
+class Bounded extends Inline {
+  private child: Fiber.Fiber<any, any> | undefined = undefined
+  private readonly deadline = new BodyTimeout(this)
+  /** What the frame fails with, from its deadline on. */
+  private error: DeadlineExceeded | undefined = undefined
+  private settled: AnyExit | undefined = undefined
+  private wake: ((exit: AnyExit) => void) | undefined = undefined
+
+  override asEffect(): Body {
+    const frame = this.open()
+    const { registry } = frame
+    if (this.options.timeout <= 0) {
+      this.expired()
+      return this.settle(Exit.interrupt())
+    }
+    this.child = Effect.runForkWith(frame.context)(this.body as Effect.Effect<any, any>)
+    const exit = this.child.pollUnsafe()
+    if (exit !== undefined) return this.settled = exit
+    registry.timers.arm(this.deadline, this.options.timeout, frame.openedAt)
+    this.child.addObserver((exit) => this.settle(exit))
+    return this.awaitSettled()
+  }
+
+  override leave(exit: AnyExit): Effect.Effect<void> | undefined {
+    const frame = this.frame
+    if (frame === undefined) return undefined
+    if (this.settled === undefined && this.child !== undefined) {
+      // The caller was interrupted. The deadline stays armed until the body is gone.
+      this.child.interruptUnsafe(this.fiber.id)
+      if (this.settled === undefined) {
+        return Effect.flatMap(Effect.exit(this.awaitSettled()), () => this.finish(frame, exit) ?? Effect.void)
+      }
+    }
+    return this.finish(frame, exit)
+  }
+
+  /** The deadline, and later the end of the grace period. */
+  expire(): void {
+    const frame = this.frame!
+    if (this.error !== undefined) return this.leaveBehind()
+    this.expired()
+    this.child!.interruptUnsafe()
+    if (this.settled !== undefined) return
+    if (isBusy(frame) || frame.gracePeriod <= 0) return this.leaveBehind()
+    if (frame.gracePeriod !== Infinity) {
+      frame.registry.timers.arm(this.deadline, frame.gracePeriod, frame.registry.now())
+    }
+  }
+
+  private expired(): void {
+    const frame = this.frame!
+    const { events } = frame.registry
+    const holders = holdersOf(frame, frame.registry.now())
+    if (frame.phase === "open") frame.phase = "expired"
+    this.error = new DeadlineExceeded({
+      frame: frame.path,
+      timeout: frame.timeout,
+      waitingFor: holders.filter((holder) => holder.state === "acquiring").map((holder) => holder.resource),
+      holders
+    })
+    if (events.active) events.tell({ _tag: "FrameExpired", ...frame.stamp(), timeout: frame.timeout })
+  }
+
+  private leaveBehind(): void {
+    const { events } = this.frame!.registry
+    if (events.active) events.tell({ _tag: "BodyLeftBehind", ...this.frame!.stamp() })
+    this.settle(Exit.interrupt())
+  }
+
+  private settle(exit: AnyExit): AnyExit {
+    if (this.settled !== undefined) return this.settled
+    this.frame!.registry.timers.cancel(this.deadline)
+    this.settled = this.error === undefined ? exit : withDefects(this.error, exit)
+    this.wake?.(this.settled)
+    return this.settled
+  }
+
+  /** There is one observer of the body; whoever waits is found through `wake`. */
+  private awaitSettled(): Effect.Effect<any, any> {
+    return Effect.callback((resume) => {
+      if (this.settled !== undefined) return resume(this.settled)
+      this.wake = resume
+    })
+  }
+
+  private finish(frame: Frame, exit: AnyExit): Effect.Effect<void> | undefined {
+    frame.registry.timers.cancel(this.deadline)
+    return closeFrame(frame, exit)
+  }
+}
+
+class BodyTimeout extends Timeout {
+  readonly run: Bounded
+
+  constructor(run: Bounded) {
+    super()
+    this.run = run
+  }
+
+  expire(): void {
+    this.run.expire()
+  }
+}
+
+/** A late body can not change that the deadline passed, but what it died of is not lost. */
+const withDefects = (error: DeadlineExceeded, exit: AnyExit): AnyExit => {
+  const cause = Cause.fail(error)
+  if (Exit.isSuccess(exit)) return Exit.failCause(cause)
+  const defects = exit.cause.reasons.filter((reason) => reason._tag === "Die")
+  return Exit.failCause(defects.length === 0 ? cause : Cause.combine(cause, Cause.fromReasons(defects)))
+}
+
+/** Runs a body in a new frame inside `parent`. */
+export const run = (
+  body: Body,
+  key: Context.Key<any, any>,
+  parent: Frame,
+  options: FrameOptions,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<any, any, any> => {
+  const bounded = options.timeout !== Infinity && parent.registry.now() + options.timeout < parent.deadline
+  const run = new (bounded ? Bounded : Inline)(body, key, parent, options, fiber)
+  return Effect.onExitPrimitive(run as Body, (exit) => run.leave(exit))
+}

@@ -1,0 +1,39 @@
+/**
+ * Counters by definition: O(1) per fact, no clock of their own. Owned by the registry.
+ */
+export class Statistics {
+  readonly resource: string
+  readonly kind: "temporal" | "persistent" | "shared"
+  /** Values that exist. */
+  live = 0
+  highWaterMark = 0
+  acquired = 0
+  failed = 0
+  released = 0
+  late = 0
+  /** Uses of shared and persistent values by frames, now. */
+  shares = 0
+  acquireTotal = 0
+  acquireMax = 0
+  holdTotal = 0
+  holdMax = 0
+
+  constructor(resource: string, kind: "temporal" | "persistent" | "shared") {
+    this.resource = resource
+    this.kind = kind
+  }
+
+  onAcquired(took: number): void {
+    this.acquired++
+    this.acquireTotal += took
+    if (took > this.acquireMax) this.acquireMax = took
+    if (++this.live > this.highWaterMark) this.highWaterMark = this.live
+  }
+
+  onReleased(held: number): void {
+    this.released++
+    this.live--
+    this.holdTotal += held
+    if (held > this.holdMax) this.holdMax = held
+  }
+}
