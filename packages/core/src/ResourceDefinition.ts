@@ -71,13 +71,21 @@ export type Error<D> = D extends ResourceDefinition<infer _P, infer _A, infer E,
  */
 export type Services<D> = D extends ResourceDefinition<infer _P, infer _A, infer _E, infer R> ? R : never
 
-type CostOf<S extends Schema.Constraint> = (params: S["Type"]) => Cost
-
-/** What `acquire` fails with, and what the library adds to it. */
+/** What `acquire` fails with, and what the library adds to it: `C` is `never` when there is no cost. */
 type Failure<S, C, E> =
   | E
   | (S extends Schema.Void ? never : InvalidParams)
-  | ([C] extends [undefined] ? never : BudgetExceeded)
+  | ([C] extends [never] ? never : BudgetExceeded)
+
+/** Inferred for what `release` answers when there is no `release`. */
+interface Absent {
+  readonly _: unique symbol
+}
+
+/** One way of undoing only: a release of its own, or the Scope of the acquisition. */
+type Sound<R, X, D> = [X] extends [Absent] ? D
+  : Extract<R, Scope.Scope> extends never ? D
+  : "a definition whose acquire uses Scope can not have a release: add a finalizer in acquire instead"
 
 /** What the library refuses with before `acquire` runs. */
 type Refusal<E> = Extract<E, InvalidParams | BudgetExceeded>
@@ -85,11 +93,11 @@ type Refusal<E> = Extract<E, InvalidParams | BudgetExceeded>
 /**
  * What all kinds of definitions are made of.
  */
-export interface Options<S extends Schema.Constraint, C, A, E, R, R2> {
+export interface Options<S extends Schema.Constraint, C extends Cost, A, E, R, X, R2> {
   /** The schema of the params: they are decoded on every allocation. Default: there are none. */
   readonly params?: S
   /** What an allocation takes out of the budgets, from the decoded params. Default: nothing. */
-  readonly cost?: C
+  readonly cost?: (params: S["Type"]) => C
   /**
    * Makes the value. With a `release` it runs uninterruptibly, as in `Effect.acquireRelease`. Without one it may use
    * `Scope`, which ends with the allocation, and can be interrupted.
@@ -99,8 +107,7 @@ export interface Options<S extends Schema.Constraint, C, A, E, R, R2> {
    * Gives the value back, with the services that there were when it was acquired. An `acquire` that uses `Scope` needs
    * none, and can have none: register what else there is to undo in that scope.
    */
-  readonly release?: Scope.Scope extends R ? never
-    : (value: NoInfer<A>, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown, never, R2>
+  readonly release?: (value: NoInfer<A>, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<X, never, R2>
   /**
    * May `acquire` be interrupted? Default: only when there is no `release`. Set it where the acquisition itself leaves
    * nothing behind when it is interrupted.
@@ -142,13 +149,14 @@ export const temporal = <
   E,
   R,
   S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
-  C extends CostOf<S> | undefined = undefined,
+  C extends Cost = never,
+  X = Absent,
   R2 = never
 >(
   name: string,
-  options: Options<S, C, A, E, R, R2>
-): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2> =>
-  make({ ...recipe(name, options as AnyOptions), kind: "temporal", idleTimeToLive: 0 })
+  options: Options<S, C, A, E, R, X, R2>
+): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>> =>
+  make({ ...recipe(name, options), kind: "temporal", idleTimeToLive: 0 })
 
 /**
  * One value for each definition and params, made by its first user. It outlives every frame and ends on
@@ -160,23 +168,25 @@ export const persistent: {
     E,
     R,
     S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
-    C extends CostOf<S> | undefined = undefined,
+    C extends Cost = never,
+    X = Absent,
     R2 = never
   >(
     name: string,
-    options: Options<S, C, A, E, R, R2> & { readonly access: "readWrite" }
-  ): ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+    options: Options<S, C, A, E, R, X, R2> & { readonly access: "readWrite" }
+  ): Sound<R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
   <
     A,
     E,
     R,
     S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
-    C extends CostOf<S> | undefined = undefined,
+    C extends Cost = never,
+    X = Absent,
     R2 = never
   >(
     name: string,
-    options: Options<S, C, A, E, R, R2> & { readonly access?: "direct" }
-  ): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+    options: Options<S, C, A, E, R, X, R2> & { readonly access?: "direct" }
+  ): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
 } = (name: string, options: AnyOptions): any =>
   make({ ...recipe(name, options), kind: "persistent", idleTimeToLive: Infinity })
 
@@ -190,23 +200,25 @@ export const shared: {
     E,
     R,
     S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
-    C extends CostOf<S> | undefined = undefined,
+    C extends Cost = never,
+    X = Absent,
     R2 = never
   >(
     name: string,
-    options: Options<S, C, A, E, R, R2> & SharedOptions & { readonly access: "readWrite" }
-  ): ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+    options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access: "readWrite" }
+  ): Sound<R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
   <
     A,
     E,
     R,
     S extends Schema.ConstraintDecoder<unknown> = Schema.Void,
-    C extends CostOf<S> | undefined = undefined,
+    C extends Cost = never,
+    X = Absent,
     R2 = never
   >(
     name: string,
-    options: Options<S, C, A, E, R, R2> & SharedOptions & { readonly access?: "direct" }
-  ): ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>
+    options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access?: "direct" }
+  ): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
 } = (name: string, options: AnyOptions & SharedOptions): any =>
   make({
     ...recipe(name, options),
@@ -250,7 +262,7 @@ export const mapAcquire: {
   return make({ ...recipe, acquire: (params) => f(recipe.acquire(params)) })
 })
 
-interface AnyOptions extends Omit<Options<any, any, any, any, any, any>, "release"> {
+interface AnyOptions extends Omit<Options<any, any, any, any, any, any, any>, "release"> {
   readonly release?: internal.Release
   readonly access?: "direct" | "readWrite"
 }

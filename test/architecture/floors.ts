@@ -1,0 +1,67 @@
+/**
+ * The floors of `@chronovyan/core`, from the lowest to the highest: `[floor, ...sub-floors]`.
+ *
+ * A module imports only from strictly lower floors or sub-floors, types included; modules of one sub-floor do not import
+ * each other. An internal module stands on the floor of the module that owns it. Every file of `packages/core/src` is
+ * here once, as its path without the extension.
+ */
+export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: ReadonlyArray<ReadonlyArray<string>>]> = [
+  [
+    "words",
+    ["Cost", "Deadline", "internal/list"]
+  ],
+  [
+    "facts",
+    ["ResourceError", "ResourceEvent", "internal/definition"],
+    ["ResourceDefinition", "Snapshot"]
+  ],
+  [
+    "ledgers",
+    ["internal/events", "internal/ledger", "internal/statistics", "internal/timers"],
+    ["Budget", "internal/registry"]
+  ],
+  [
+    "lifetime",
+    ["internal/owned"],
+    ["internal/closing"],
+    ["internal/frame"],
+    ["internal/holders", "internal/manager", "internal/observe"],
+    ["internal/run"],
+    ["TimeFrame"]
+  ],
+  [
+    "door",
+    ["internal/allocation"],
+    ["internal/allocate"],
+    ["Allocation"]
+  ],
+  [
+    "sharing",
+    ["internal/access"],
+    ["internal/shared"]
+  ],
+  [
+    "manager",
+    ["internal/allocateAll"],
+    ["ResourceManager"]
+  ],
+  [
+    "catalog",
+    ["ResourceCatalog"]
+  ],
+  [
+    "roof",
+    ["index"]
+  ]
+]
+
+/** What each package may import from the others. Examples and the benchmark may import them all. */
+export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
+  core: [],
+  node: ["core"],
+  inspector: ["core"],
+  testing: ["core", "inspector"]
+}
+
+/** The most lines of code a source file may have, without blank lines and comments. */
+export const maximumLines = 400
