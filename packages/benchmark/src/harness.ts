@@ -31,8 +31,8 @@ export interface Measured {
 /** A long run of any program: `Effect.runPromise`, or one with services provided. */
 export type Run = (effect: Effect.Effect<unknown>) => Promise<unknown>
 
-const rounds = 15
-const warmUp = 5
+const rounds = 61
+const warmUp = 12
 
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((a, b) => a - b)
@@ -42,7 +42,6 @@ export const median = (values: ReadonlyArray<number>): number => {
 
 /** CPU nanoseconds of this process for each operation. */
 const time = async (run: Run, side: Side, operations: number): Promise<number> => {
-  globalThis.gc?.()
   const before = process.cpuUsage()
   await run(side.program(operations))
   const { system, user } = process.cpuUsage(before)
@@ -74,7 +73,9 @@ export const compare = async (run: Run, comparison: Comparison): Promise<Measure
 
 export const table = (rows: ReadonlyArray<Measured>): string => {
   const lines = rows.map((row) =>
-    `| ${row.title} | ${Math.round(row.ours)} | ${Math.round(row.theirs)} (${row.against}) | ${row.ratio.toFixed(2)} | ` +
+    `| ${row.title} | ${Math.round(row.ours)} | ${Math.round(row.theirs)} (${row.against}) | ${
+      row.ratio.toFixed(2)
+    } | ` +
     `${row.bar.toFixed(2)} | ${row.ratio <= row.bar ? "yes" : "NO"} |`
   )
   return [

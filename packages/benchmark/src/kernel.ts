@@ -50,7 +50,7 @@ const side = <E>(
     times(operations, one).pipe(Effect.orDie, inFrames, Effect.provide(layer)) as Effect.Effect<unknown>
 })
 
-const use = (value: { readonly live: number }) => Effect.succeed(value.live)
+const use = (value: { readonly live: number }) => Effect.sync(() => value.live)
 
 const suspending = Effect.yieldNow
 
@@ -60,21 +60,21 @@ export const comparisons: ReadonlyArray<Comparison> = [
     ours: side("allocate", () => Effect.flatMap(ResourceManager.allocate(Full, 64), (one) => one.release)),
     theirs: side("scoped(acquireRelease)", () => Effect.scoped(Effect.acquireRelease(acquire, release))),
     bar: 1,
-    operations: 20_000
+    operations: 5_000
   },
   {
     title: "use: schema params, registry, statistics, 3 levels x 2 units",
     ours: side("use", () => ResourceManager.use(Full, 64, use)),
     theirs: side("acquireUseRelease", () => Effect.acquireUseRelease(acquire, use, release)),
     bar: 2,
-    operations: 20_000
+    operations: 5_000
   },
   {
     title: "use: without params and cost",
     ours: side("use", () => ResourceManager.use(Plain, use)),
     theirs: side("acquireUseRelease", () => Effect.acquireUseRelease(acquire, use, release)),
     bar: 1.6,
-    operations: 20_000
+    operations: 5_000
   },
   {
     title: "a frame with a deadline around a body that suspends",
@@ -88,6 +88,6 @@ export const comparisons: ReadonlyArray<Comparison> = [
     ours: side("frame", () => TimeFrame.run(Effect.void, { name: "query" })),
     theirs: side("scoped", () => Effect.scoped(Effect.void)),
     bar: 2,
-    operations: 20_000
+    operations: 5_000
   }
 ]

@@ -14,7 +14,8 @@ import { million } from "./million.ts"
 setFlagsFromString("--expose-gc")
 globalThis.gc = runInNewContext("gc")
 
-const effectVersion = JSON.parse(readFileSync(new URL("../package.json", import.meta.resolve("effect")), "utf8")).version
+const effectVersion =
+  JSON.parse(readFileSync(new URL("../package.json", import.meta.resolve("effect")), "utf8")).version
 console.log(`Node ${process.version}, effect ${effectVersion}, ${cpus().length} x ${cpus()[0]?.model}\n`)
 
 const rows: Array<Measured> = []

@@ -93,26 +93,29 @@ export const isAllocation = (u: unknown): u is Handle => hasProperty(u, internal
 export const transfer: {
   (frame: TimeFrame): (self: Handle) => Effect.Effect<void, FrameClosed | BudgetExceeded | AllocationReleased>
   (self: Handle, frame: TimeFrame): Effect.Effect<void, FrameClosed | BudgetExceeded | AllocationReleased>
-} = dual(2, (self: Handle, to: TimeFrame) =>
-  Effect.suspend((): Effect.Effect<void, FrameClosed | BudgetExceeded | AllocationReleased> => {
-    const allocation = self as unknown as internal.Allocation
-    const frame = to as Frame
-    if (!allocation.isLive) return Exit.fail(allocation.gone())
-    if (frame === allocation.frame) return Exit.void
-    if (frame.root !== allocation.frame.root) {
-      throw new TypeError(`"${allocation.resource}" can not move to a frame of another manager`)
-    }
-    if (frame.phase !== "open") return refuseClosed(frame, allocation.resource) as Exit.Exit<never, FrameClosed>
-    if (allocation.cost !== undefined) {
-      const { cost, frame: from } = allocation
-      // Both frames may share an outer limit, which the move leaves as it is.
-      refund(from.ledgers, cost)
-      const refused = chargeTo(frame, cost, allocation.resource)
-      if (refused !== undefined) {
-        charge(from.ledgers, cost)
-        return refused as Exit.Exit<never, BudgetExceeded>
+} = dual(
+  2,
+  (self: Handle, to: TimeFrame) =>
+    Effect.suspend((): Effect.Effect<void, FrameClosed | BudgetExceeded | AllocationReleased> => {
+      const allocation = self as unknown as internal.Allocation
+      const frame = to as Frame
+      if (!allocation.isLive) return Exit.fail(allocation.gone())
+      if (frame === allocation.frame) return Exit.void
+      if (frame.root !== allocation.frame.root) {
+        throw new TypeError(`"${allocation.resource}" can not move to a frame of another manager`)
       }
-    }
-    allocation.moveTo(frame)
-    return Exit.void
-  }))
+      if (frame.phase !== "open") return refuseClosed(frame, allocation.resource) as Exit.Exit<never, FrameClosed>
+      if (allocation.cost !== undefined) {
+        const { cost, frame: from } = allocation
+        // Both frames may share an outer limit, which the move leaves as it is.
+        refund(from.ledgers, cost)
+        const refused = chargeTo(frame, cost, allocation.resource)
+        if (refused !== undefined) {
+          charge(from.ledgers, from.root, cost)
+          return refused as Exit.Exit<never, BudgetExceeded>
+        }
+      }
+      allocation.moveTo(frame)
+      return Exit.void
+    })
+)

@@ -52,14 +52,24 @@ export const sum = (costs: Iterable<Cost>): Cost => {
 }
 
 /**
- * Says what is wrong with a cost, or `undefined` when each amount can be charged exactly.
+ * Throws when an amount can not be charged exactly: a wrong cost is a mistake in its definition.
+ *
+ * @internal
  */
-export const problem = (cost: Cost): string | undefined => {
-  for (const unit in cost) {
-    if (!isAmount(cost[unit])) {
-      return `the cost in "${unit}" is ${String(cost[unit])}: it must be a whole number from 0 to 2^53 - 1 ` +
-        `(use the smallest unit, bytes for instance)`
-    }
+export const assert = (cost: Cost): Cost => {
+  for (const unit of Object.keys(cost)) {
+    if (!isAmount(cost[unit])) throw wrongAmount(unit, cost[unit])
   }
-  return undefined
+  return cost
 }
+
+/**
+ * What is thrown for a wrong amount.
+ *
+ * @internal
+ */
+export const wrongAmount = (unit: string, amount: unknown): TypeError =>
+  new TypeError(
+    `The cost in "${unit}" is ${String(amount)}: it must be a whole number from 0 to 2^53 - 1 of the smallest unit, ` +
+      `bytes for instance`
+  )

@@ -40,11 +40,14 @@ export interface ResourceDefinition<in Params, out A, out E = never, out R = nev
 /**
  * A definition whose value is used through `read` and `write`: many readers or one writer.
  */
-export interface ReadWrite<in Params, out A, out E = never, out R = never>
-  extends ResourceDefinition<Params, A, E, R>
-{
+export interface ReadWrite<in Params, out A, out E = never, out R = never> extends ResourceDefinition<Params, A, E, R> {
   readonly access: "readWrite"
 }
+
+/**
+ * A definition whose name the compiler knows, as a catalog needs it.
+ */
+export type Named<Name extends string, D> = D & { readonly name: Name }
 
 /**
  * Any definition.
@@ -83,8 +86,8 @@ interface Absent {
 }
 
 /** One way of undoing only: a release of its own, or the Scope of the acquisition. */
-type Sound<R, X, D> = [X] extends [Absent] ? D
-  : Extract<R, Scope.Scope> extends never ? D
+type Sound<Name extends string, R, X, D> = [X] extends [Absent] ? Named<Name, D>
+  : Extract<R, Scope.Scope> extends never ? Named<Name, D>
   : "a definition whose acquire uses Scope can not have a release: add a finalizer in acquire instead"
 
 /** What the library refuses with before `acquire` runs. */
@@ -145,6 +148,7 @@ export const isResourceDefinition = (u: unknown): u is Any => hasProperty(u, int
  * ```
  */
 export const temporal = <
+  const Name extends string,
   A,
   E,
   R,
@@ -153,9 +157,9 @@ export const temporal = <
   X = Absent,
   R2 = never
 >(
-  name: string,
+  name: Name,
   options: Options<S, C, A, E, R, X, R2>
-): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>> =>
+): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>> =>
   make({ ...recipe(name, options), kind: "temporal", idleTimeToLive: 0 })
 
 /**
@@ -164,6 +168,7 @@ export const temporal = <
  */
 export const persistent: {
   <
+    const Name extends string,
     A,
     E,
     R,
@@ -172,10 +177,11 @@ export const persistent: {
     X = Absent,
     R2 = never
   >(
-    name: string,
+    name: Name,
     options: Options<S, C, A, E, R, X, R2> & { readonly access: "readWrite" }
-  ): Sound<R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
   <
+    const Name extends string,
     A,
     E,
     R,
@@ -184,9 +190,9 @@ export const persistent: {
     X = Absent,
     R2 = never
   >(
-    name: string,
+    name: Name,
     options: Options<S, C, A, E, R, X, R2> & { readonly access?: "direct" }
-  ): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
 } = (name: string, options: AnyOptions): any =>
   make({ ...recipe(name, options), kind: "persistent", idleTimeToLive: Infinity })
 
@@ -196,6 +202,7 @@ export const persistent: {
  */
 export const shared: {
   <
+    const Name extends string,
     A,
     E,
     R,
@@ -204,10 +211,11 @@ export const shared: {
     X = Absent,
     R2 = never
   >(
-    name: string,
+    name: Name,
     options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access: "readWrite" }
-  ): Sound<R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
   <
+    const Name extends string,
     A,
     E,
     R,
@@ -216,9 +224,9 @@ export const shared: {
     X = Absent,
     R2 = never
   >(
-    name: string,
+    name: Name,
     options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access?: "direct" }
-  ): Sound<R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
 } = (name: string, options: AnyOptions & SharedOptions): any =>
   make({
     ...recipe(name, options),
@@ -232,9 +240,15 @@ export const shared: {
  * The same recipe under another name.
  */
 export const rename: {
-  (name: string): <D extends Any>(self: D) => D
-  <D extends Any>(self: D, name: string): D
-} = dual(2, <D extends Any>(self: D, name: string): D => make({ ...recipeOf(self), name }))
+  <const Name extends string>(name: Name): <D extends Any>(self: D) => Renamed<D, Name>
+  <D extends Any, const Name extends string>(self: D, name: Name): Renamed<D, Name>
+} = dual(2, (self: Any, name: string) => make({ ...recipeOf(self), name }))
+
+/** The same definition under another name. */
+type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, infer E, infer R>
+  ? Named<Name, ReadWrite<P, A, E, R>>
+  : D extends ResourceDefinition<infer P, infer A, infer E, infer R> ? Named<Name, ResourceDefinition<P, A, E, R>>
+  : never
 
 /**
  * The same resource acquired in another way: retried, given its services, with its errors mapped.

@@ -78,7 +78,9 @@ export class FrameClosed extends Schema.TaggedError<FrameClosed>()("FrameClosed"
   resource: Schema.String
 }) {
   override get message(): string {
-    return `The frame ${frameName(this.frame)} is closed, so it can not own "${this.resource}". A fiber that outlives ` +
+    return `The frame ${
+      frameName(this.frame)
+    } is closed, so it can not own "${this.resource}". A fiber that outlives ` +
       `its frame has to open one of its own with TimeFrame.run`
   }
 }
@@ -143,7 +145,9 @@ export class AllocationReleased extends Schema.TaggedError<AllocationReleased>()
   frame: Schema.String
 }) {
   override get message(): string {
-    return `"${this.resource}" (allocation ${this.allocation} of ${frameName(this.frame)}) has been released. Use the ` +
+    return `"${this.resource}" (allocation ${this.allocation} of ${
+      frameName(this.frame)
+    }) has been released. Use the ` +
       `value before its frame ends and before its release, or move it to a longer frame with Allocation.transfer`
   }
 }

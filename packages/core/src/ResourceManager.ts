@@ -7,11 +7,12 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type * as Allocation from "./Allocation.ts"
 import * as Budget from "./Budget.ts"
-import { allocateTemporal, decode, useOf } from "./internal/allocate.ts"
+import { allocateTemporal, decode, intoHandle, intoUse } from "./internal/allocate.ts"
 import { allocateEach } from "./internal/allocateAll.ts"
 import type { Definition } from "./internal/definition.ts"
 import * as internal from "./internal/manager.ts"
@@ -53,8 +54,7 @@ export type Handle<D> = D extends ResourceDefinition.ReadWrite<infer _P, infer A
   : Allocation.Allocation<ResourceDefinition.Value<D>>
 
 /** The params of `D`, as the rest of an argument list: none when there is nothing to know. */
-export type Args<D> = [void] extends [ResourceDefinition.Params<D>]
-  ? [params?: ResourceDefinition.Params<D>]
+export type Args<D> = [void] extends [ResourceDefinition.Params<D>] ? [params?: ResourceDefinition.Params<D>]
   : [params: ResourceDefinition.Params<D>]
 
 /** A definition that a callback can use directly. */
@@ -106,10 +106,8 @@ export const allocateUnknown = (
   params: unknown
 ): Effect.Effect<unknown, any, any> => {
   const recipe = definition as unknown as Definition
-  const allocation: Effect.Effect<unknown, any, any> = recipe.kind === "temporal"
-    ? Effect.withFiber((fiber) => allocateTemporal(recipe, params, fiber))
-    : Effect.withFiber((fiber) => allocateShared(recipe, params, fiber))
-  return Effect.uninterruptible(allocation)
+  const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
+  return Effect.uninterruptibleMask(() => allocateOne(recipe, params, Fiber.getCurrent()!, intoHandle))
 }
 
 /**
@@ -133,23 +131,17 @@ export const use: {
     E | ResourceDefinition.Error<D> | FrameClosed,
     R | ResourceDefinition.Services<D> | TimeFrame
   >
-} = (definition: ResourceDefinition.Any, paramsOrUse: unknown, use?: (value: any) => Effect.Effect<any, any, any>): any => {
+} = (
+  definition: ResourceDefinition.Any,
+  paramsOrUse: unknown,
+  use?: (value: any) => Effect.Effect<any, any, any>
+): any => {
   const recipe = definition as unknown as Definition
   const [params, f] = use === undefined
     ? [undefined, paramsOrUse as (value: any) => Effect.Effect<any, any, any>]
     : [paramsOrUse, use]
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber((fiber) =>
-      useOf(
-        recipe.kind === "temporal"
-          ? allocateTemporal(recipe, params, fiber) as Effect.Effect<any>
-          : allocateShared(recipe, params, fiber),
-        f,
-        restore,
-        fiber
-      )
-    )
-  )
+  const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
+  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, intoUse(f, restore)))
 }
 
 /** A definition with its params, as `allocateAll` takes them. */
@@ -168,9 +160,7 @@ export const allocateAll = <const Ds extends ReadonlyArray<ResourceDefinition.An
   ResourceDefinition.Services<Ds[number]> | TimeFrame
 > =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber((fiber) =>
-      allocateEach(requests as unknown as ReadonlyArray<readonly [Definition, unknown?]>, restore, fiber)
-    )
+    allocateEach(requests as unknown as ReadonlyArray<readonly [Definition, unknown?]>, restore, Fiber.getCurrent()!)
   ) as any
 
 /**

@@ -130,8 +130,11 @@ export const provide: {
     self: Effect.Effect<A, E, R>,
     frame: TimeFrame
   ): Effect.Effect<A, E, Exclude<R, TimeFrame | Scope.Scope>>
-} = dual(2, (self: Effect.Effect<any, any, any>, frame: TimeFrame) =>
-  Effect.updateContext(self, (context) => internal.inFrame(context, TimeFrame, frame as Frame)))
+} = dual(
+  2,
+  (self: Effect.Effect<any, any, any>, frame: TimeFrame) =>
+    Effect.updateContext(self, (context) => internal.inFrame(context, TimeFrame, frame as Frame))
+)
 
 /**
  * Closes a frame ahead of its time. Returns when all it owned has been released, or left behind after the grace period;
@@ -143,7 +146,9 @@ export const close = (frame: TimeFrame, exit: Exit.Exit<unknown, unknown> = Exit
 /** The frame that a new one goes into: the current one, or the manager's. */
 const around = (context: Context.Context<never>): Frame =>
   (Context.getOrUndefined(context, TimeFrame) as Frame | undefined) ??
-    internalManager.rootOf(Context.getUnsafe(context as Context.Context<internalManager.Manager>, internalManager.Manager))
+    internalManager.rootOf(
+      Context.getUnsafe(context as Context.Context<internalManager.Manager>, internalManager.Manager)
+    )
 
 const decode = (options: Options): FrameOptions => {
   if (typeof options.name !== "string" || options.name === "") {

@@ -8,7 +8,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Cost } from "../Cost.ts"
-import * as Costs from "../Cost.ts"
 import { BudgetExceeded, FrameClosed, InvalidParams } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Temporal } from "./allocation.ts"
@@ -38,17 +37,9 @@ export const decode = (definition: Definition, input: unknown): Exit.Exit<unknow
     : Exit.failCause(exit.cause as Cause.Cause<never>)
 }
 
-/** What it costs; a wrong cost is a mistake in the definition and dies. */
-export const costOf = (definition: Definition, params: unknown): Cost => {
-  const cost = definition.cost!(params)
-  const problem = Costs.problem(cost)
-  if (problem !== undefined) throw new TypeError(`"${definition.name}": ${problem}`)
-  return cost
-}
-
 /** Charges the frame and those around it, or says who has what is missing. */
 export const chargeTo = (frame: Frame, cost: Cost, resource: string): Refused | undefined => {
-  const refusing = charge(frame.ledgersFor(cost), cost)
+  const refusing = charge(frame.ledgers, frame.root, cost)
   if (refusing === undefined) return undefined
   const { registry } = frame
   const owner = refusing.owner as Frame
@@ -77,24 +68,48 @@ export const chargeTo = (frame: Frame, cost: Cost, resource: string): Refused | 
   return Exit.fail(error)
 }
 
-/** Runs the recipe for a record that is charged already. In an uninterruptible region. */
-export const acquire = (record: Temporal, params: unknown): Effect.Effect<Temporal, any, any> => {
+/** What becomes of a record and the effect that acquires its value. In an uninterruptible region. */
+export type Then = (
+  record: Allocation,
+  acquisition: Effect.Effect<unknown, unknown, any>,
+  fiber: AnyFiber
+) => Effect.Effect<any, any, any>
+
+/** The caller gets the handle. */
+export const intoHandle: Then = (record, acquisition) =>
+  Effect.matchCauseEffect(acquisition, {
+    onSuccess: (value) => record.arrived(value) ?? Exit.succeed(record),
+    onFailure: (cause) => record.failed(cause)
+  })
+
+/** The value is used, then given back. */
+export const intoUse = (
+  f: (value: any) => Effect.Effect<any, any, any>,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Then =>
+(record, acquisition, fiber) =>
+  Effect.matchCauseEffect(
+    Effect.flatMap(acquisition, (value) => record.arrived(value) ?? restore(f(record.value))),
+    {
+      onSuccess: (value) => record.giveBack(Exit.succeed(value), fiber),
+      onFailure: (cause) => record.isAcquiring ? record.failed(cause) : record.giveBack(Exit.failCause(cause), fiber)
+    }
+  )
+
+/** The recipe, run for a record that is charged already. */
+export const acquisitionOf = (record: Temporal, params: unknown): Effect.Effect<unknown, unknown, any> => {
   const { definition } = record
   let acquisition: Effect.Effect<unknown, unknown, any>
   try {
     acquisition = definition.acquire(params)
   } catch (defect) {
-    acquisition = Exit.die(defect)
+    return Exit.die(defect)
   }
-  if (definition.release === undefined && !Exit.isExit(acquisition)) {
+  if (definition.release === undefined) {
     record.scope = Scope.makeUnsafe()
     acquisition = Effect.provideService(acquisition, Scope.Scope, record.scope)
   }
-  if (definition.interruptible) acquisition = Effect.interruptible(acquisition)
-  return Effect.matchCauseEffect(acquisition, {
-    onSuccess: (value) => record.arrived(value),
-    onFailure: (cause) => record.failed(cause)
-  })
+  return definition.interruptible ? Effect.interruptible(acquisition) : acquisition
 }
 
 /** Charges, records and acquires in a frame; the params are decoded. In an uninterruptible region. */
@@ -102,44 +117,31 @@ export const allocateIn = (
   frame: Frame,
   definition: Definition,
   params: unknown,
-  fiber: AnyFiber
-): Effect.Effect<Temporal, any, any> => {
+  fiber: AnyFiber,
+  then: Then
+): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   let cost: Cost | undefined
   if (definition.cost !== undefined) {
-    cost = costOf(definition, params)
+    cost = definition.cost(params)
     const refused = chargeTo(frame, cost, definition.name)
     if (refused !== undefined) return refused
   }
   const statistics = frame.registry.statisticsOf(definition)
-  return acquire(new Temporal(definition, statistics, cost, frame, fiber), params)
+  const record = new Temporal(definition, statistics, cost, frame, fiber)
+  return then(record, acquisitionOf(record, params), fiber)
 }
 
 /** A temporal definition. In an uninterruptible region. */
 export const allocateTemporal = (
   definition: Definition,
   input: unknown,
-  fiber: AnyFiber
-): Effect.Effect<Temporal, any, any> => {
+  fiber: AnyFiber,
+  then: Then
+): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
+  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, then)
   const params = decode(definition, input)
-  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber) : params as Refused
+  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, then) : params
 }
-
-/** Uses an allocation, then gives it back. In an uninterruptible region. */
-export const useOf = (
-  acquisition: Effect.Effect<Allocation, any, any>,
-  f: (value: any) => Effect.Effect<any, any, any>,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-  fiber: AnyFiber
-): Effect.Effect<any, any, any> =>
-  Effect.flatMap(acquisition, (record) => {
-    let body: Effect.Effect<any, any, any>
-    try {
-      body = f(record.value)
-    } catch (defect) {
-      body = Exit.die(defect)
-    }
-    return Effect.onExitPrimitive(restore(body), (exit) => record.giveBack(exit, fiber), true)
-  })

@@ -4,11 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cost from "../Cost.ts"
-import { acquire, chargeTo, costOf, decode, frameOf, refuseClosed } from "./allocate.ts"
+import { acquisitionOf, chargeTo, decode, frameOf, intoHandle, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused } from "./allocate.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
+import type { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
 import { shareIn } from "./shared.ts"
 
@@ -16,6 +17,11 @@ interface Prepared {
   readonly definition: Definition
   readonly params: unknown
   readonly cost: Cost.Cost | undefined
+}
+
+const acquireCharged = (frame: Frame, { cost, definition, params }: Prepared, fiber: AnyFiber) => {
+  const record = new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber)
+  return intoHandle(record, acquisitionOf(record, params), fiber)
 }
 
 /** In an uninterruptible region; `restore` lets an interruption in between two acquisitions. */
@@ -33,7 +39,7 @@ export const allocateEach = (
     if (Exit.isFailure(params)) return params as Refused
     // What is shared is paid for by the manager, not by its users.
     const isCharged = definition.kind === "temporal" && definition.cost !== undefined
-    const cost = isCharged ? costOf(definition, params.value) : undefined
+    const cost = isCharged ? Cost.assert(definition.cost!(params.value)) : undefined
     prepared.push({ definition, params: params.value, cost })
   }
   const refused = chargeTo(frame, Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero)), names)
@@ -42,13 +48,13 @@ export const allocateEach = (
   const acquireNext = (index: number): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
     const next = prepared[index]
     if (next === undefined) return Exit.succeed(held)
-    const { cost, definition, params } = next
+    const { definition, params } = next
     const isOpen = frame.phase === "open"
     const acquisition: Effect.Effect<Allocation, any, any> = !isOpen
       ? refuseClosed(frame, definition.name)
       : definition.kind === "temporal"
-      ? acquire(new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber), params)
-      : shareIn(frame, definition, params, fiber)
+      ? acquireCharged(frame, next, fiber)
+      : shareIn(frame, definition, params, fiber, intoHandle)
     // From here on the record gives back its own part of the charge.
     const charged = isOpen ? index + 1 : index
     return Effect.matchCauseEffect(acquisition, {
@@ -66,11 +72,12 @@ export const allocateEach = (
     for (const { cost } of prepared.slice(charged)) {
       if (cost !== undefined) refund(frame.ledgers, cost)
     }
-    const releases = held.reverse().map((allocation) => Effect.suspend(() => allocation.giveBack(exit, fiber) ?? Exit.void))
-    return Effect.andThen(
-      Effect.forEach(releases, Effect.exit),
-      (exits) => Exit.asVoidAll([exit, ...exits]) as Exit.Exit<never, unknown>
-    )
+    return releaseLast(exit)
+  }
+  const releaseLast = (exit: Exit.Exit<never, unknown>): Effect.Effect<never, any> => {
+    const last = held.pop()
+    if (last === undefined) return exit
+    return Effect.flatMap(Effect.exit(last.giveBack(exit, fiber)), releaseLast)
   }
   return acquireNext(0)
 }

@@ -12,11 +12,11 @@
  * Charge and record stand from the first state on; they are undone in the step that ends in `released`, whatever the
  * way there. An orphan is one whose frame closed without it: it stays in sight, with the manager, until it has ended.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import * as Scope from "effect/Scope"
 import type { Cost } from "../Cost.ts"
@@ -38,19 +38,11 @@ const released = 3
 
 const stateNames = ["acquiring", "live", "releasing", "releasing"] as const
 
-/** A release that did not end at once. */
-class Releasing {
-  /** Who runs it: a release that asks for itself is not kept waiting for itself. */
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
-  readonly waiting: Array<() => void> = []
-
-  constructor(fiber: Fiber.Fiber<unknown, unknown> | undefined) {
-    this.fiber = fiber
-  }
-}
-
 export abstract class Allocation<A = any> extends Owned {
-  readonly [TypeId]: typeof TypeId = TypeId
+  // A million of them may live: what is the same for all is on the prototype.
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly id: number
   readonly definition: Definition
   readonly statistics: Statistics
@@ -65,7 +57,10 @@ export abstract class Allocation<A = any> extends Owned {
   /** When it entered its state. */
   private since: number
   protected current: A | undefined = undefined
-  private releasing: Releasing | undefined = undefined
+  /** Who runs the release: one that asks for itself is not kept waiting for itself. */
+  private releaser: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Who waits for the release of another. */
+  private waiting: Array<() => void> | undefined = undefined
 
   constructor(
     definition: Definition,
@@ -93,7 +88,9 @@ export abstract class Allocation<A = any> extends Owned {
   protected abstract undo(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, never, any> | undefined
   /** Gives back what a failed acquisition may have left. */
   protected abstract undoFailed(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> | undefined
-  protected abstract count(event: "acquired" | "failed" | "released", millis: number): void
+  protected abstract countAcquired(took: number): void
+  protected abstract countFailed(): void
+  protected abstract countReleased(held: number): void
 
   // For its user.
 
@@ -110,8 +107,12 @@ export abstract class Allocation<A = any> extends Owned {
     return this.state === live
   }
 
+  get isAcquiring(): boolean {
+    return this.state === acquiring
+  }
+
   get release(): Effect.Effect<void> {
-    return Effect.uninterruptible(Effect.withFiber((fiber) => this.giveBack(Exit.void, fiber) ?? Exit.void))
+    return Effect.uninterruptibleMask(() => this.giveBack(Exit.void, Fiber.getCurrent()!))
   }
 
   gone(): AllocationReleased {
@@ -125,20 +126,22 @@ export abstract class Allocation<A = any> extends Owned {
 
   // How it is acquired.
 
-  /** The value is there. Runs uninterruptibly, in the step in which it arrived. */
-  arrived(value: A): Effect.Effect<this, FrameClosed> {
+  /**
+   * The value is there. Runs uninterruptibly, in the step in which it arrived. Answers the error of a late arrival.
+   */
+  arrived(value: A): Effect.Effect<never, FrameClosed> | undefined {
     const { events } = this.frame.registry
     const now = this.frame.registry.now()
     const took = now - this.since
     this.since = now
     this.current = value
     this.state = live
-    this.count("acquired", took)
+    this.countAcquired(took)
     if (this.orphaned) return this.late(took)
     if (events.active) {
       events.tell({ _tag: "Allocated", ...this.stamp(now), share: this.share, cost: this.cost ?? zero, took })
     }
-    return Exit.succeed(this)
+    return undefined
   }
 
   /** Its frame is gone: the value is released at once. */
@@ -149,10 +152,7 @@ export abstract class Allocation<A = any> extends Owned {
       events.tell({ _tag: "LateArrival", ...this.stamp(timers.clock.currentTimeMillisUnsafe()), took })
     }
     const closed = Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.definition.name }))
-    return Effect.withFiber((fiber) => {
-      const release = this.giveBack(closed, fiber)
-      return release === undefined ? closed : Effect.andThen(release, closed)
-    })
+    return this.giveBack(closed, Fiber.getCurrent()!)
   }
 
   /** The acquisition failed, died or was interrupted. */
@@ -174,7 +174,7 @@ export abstract class Allocation<A = any> extends Owned {
     const now = this.frame.registry.now()
     const took = now - this.since
     this.forget()
-    this.count("failed", took)
+    this.countFailed()
     if (events.active) {
       events.tell({ _tag: "AcquireFailed", ...this.stamp(now), share: this.share, took, cause: defectOf(exit)! })
     }
@@ -182,37 +182,53 @@ export abstract class Allocation<A = any> extends Owned {
 
   // How it is given back.
 
-  /** On the fiber of whoever asks, in an uninterruptible region; `undefined` when that is done. */
-  giveBack(
-    exit: Exit.Exit<unknown, unknown>,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ): Effect.Effect<any> | undefined {
-    if (this.state === releasing) return this.awaitRelease(fiber)
-    if (this.state !== live) return undefined
-    this.state = releasing
-    const release = attempt(() => this.undo(exit))
+  /**
+   * Gives it back on the fiber of whoever asks, in an uninterruptible region, and then ends with `exit`, and with what
+   * the release died of.
+   */
+  giveBack<B, E>(exit: Exit.Exit<B, E>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<B, E> {
+    if (this.state === releasing) return this.awaitRelease(exit, fiber)
+    if (this.state !== live) return exit
+    const release = this.startRelease(exit)
     if (isDone(release)) {
       this.finish(release)
-      return Exit.isSuccess(release) ? undefined : release
+      return Exit.isSuccess(release) ? exit : withDefect(exit, release.cause)
     }
-    this.releasing = new Releasing(fiber)
-    return Effect.onExitPrimitive(
-      fiber.context === this.context ? release : inContext(release, this.context),
-      (exit) => {
-        this.finish(exit)
-        return undefined
+    this.releaser = fiber
+    return Effect.matchCauseEffect(fiber.context === this.context ? release : inContext(release, this.context), {
+      onSuccess: (_) => {
+        this.finish(Exit.void)
+        return exit
       },
-      true
-    )
+      onFailure: (cause) => {
+        this.finish(Exit.failCause(cause))
+        return withDefect(exit, cause)
+      }
+    })
   }
 
-  private awaitRelease(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> | undefined {
-    const { releasing } = this
-    if (releasing === undefined || releasing.fiber === fiber) return undefined
+  private awaitRelease<B, E>(exit: Exit.Exit<B, E>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<B, E> {
+    // Without a releaser it is just being started, by a fiber that runs this very step.
+    if (this.releaser === undefined || this.releaser === fiber) return exit
     return Effect.callback((resume) => {
-      if (this.state === released) return resume(Exit.void)
-      releasing.waiting.push(() => resume(Exit.void))
+      if (this.state === released) resume(exit)
+      else this.onReleased(() => resume(exit))
     })
+  }
+
+  private onReleased(done: () => void): void {
+    if (this.waiting === undefined) this.waiting = [done]
+    else this.waiting.push(done)
+  }
+
+  private startRelease(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> {
+    this.state = releasing
+    try {
+      // Its services are those of the context that it will run in.
+      return (this.undo(exit) as Effect.Effect<unknown> | undefined) ?? Exit.void
+    } catch (defect) {
+      return Exit.die(defect)
+    }
   }
 
   override end(closer: Closer): boolean {
@@ -221,11 +237,10 @@ export abstract class Allocation<A = any> extends Owned {
       return true
     }
     if (this.state === releasing) {
-      this.releasing?.waiting.push(() => closer.ended(this))
+      this.onReleased(() => closer.ended(this))
       return false
     }
-    this.state = releasing
-    const release = attempt(() => this.undo(closer.exit))
+    const release = this.startRelease(closer.exit)
     const done = (exit: Exit.Exit<unknown>) => {
       this.finish(exit)
       if (Exit.isFailure(exit)) closer.failed(exit.cause)
@@ -234,10 +249,9 @@ export abstract class Allocation<A = any> extends Owned {
       done(release)
       return true
     }
-    const watched = this.releasing = new Releasing(undefined)
     const exit = runRelease(
       Effect.withFiber((fiber) => {
-        watched.fiber = fiber
+        this.releaser = fiber
         return release
       }),
       this.context,
@@ -255,7 +269,7 @@ export abstract class Allocation<A = any> extends Owned {
     const now = this.frame.registry.now()
     const held = now - this.since
     this.forget()
-    this.count("released", held)
+    this.countReleased(held)
     if (events.active) {
       const defect = defectOf(exit)
       events.tell({
@@ -266,10 +280,10 @@ export abstract class Allocation<A = any> extends Owned {
         ...(defect === undefined ? undefined : { defect })
       })
     }
-    const { releasing } = this
-    if (releasing === undefined) return
-    this.releasing = undefined
-    for (const done of releasing.waiting) done()
+    const { waiting } = this
+    this.releaser = undefined
+    this.waiting = undefined
+    if (waiting !== undefined) { for (const done of waiting) done() }
   }
 
   /** Undoes the record and the charge. */
@@ -346,12 +360,21 @@ export class Temporal<A = any> extends Allocation<A> {
     return this.scope === undefined ? undefined : Scope.closeUnsafe(this.scope, exit)
   }
 
-  protected count(event: "acquired" | "failed" | "released", millis: number): void {
-    if (event === "acquired") this.statistics.onAcquired(millis)
-    else if (event === "released") this.statistics.onReleased(millis)
-    else this.statistics.failed++
+  protected countAcquired(took: number): void {
+    this.statistics.onAcquired(took)
+  }
+
+  protected countFailed(): void {
+    this.statistics.failed++
+  }
+
+  protected countReleased(held: number): void {
+    this.statistics.onReleased(held)
   }
 }
+
+const withDefect = <B, E>(exit: Exit.Exit<B, E>, cause: Cause.Cause<never>): Exit.Exit<B, E> =>
+  Exit.failCause(Exit.isSuccess(exit) ? cause : Cause.combine(exit.cause, cause))
 
 /** Runs an effect in another context altogether: cheaper than merging the two, and as it was at the acquisition. */
 const inContext = <A>(effect: Effect.Effect<A>, context: Context.Context<never>): Effect.Effect<A> =>

@@ -15,14 +15,12 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
-import type { Cost } from "../Cost.ts"
 import * as Deadline from "../Deadline.ts"
 import { Closing } from "./closing.ts"
 import type { Ledgers } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
 import { attempt, Owned, runRelease } from "./owned.ts"
 import type { Closer } from "./owned.ts"
-import { ensureLedgers } from "./registry.ts"
 import type { Registry } from "./registry.ts"
 
 export const TypeId = "~chronovyan/core/TimeFrame"
@@ -111,9 +109,6 @@ class Finalizers extends Map<object, any> {
 }
 
 export class Frame extends Owned implements Scope.Scope {
-  readonly [TypeId] = TypeId
-  readonly "~effect/Scope" = "~effect/Scope" as const
-  readonly strategy = "sequential" as const
   readonly id: number
   readonly name: string
   readonly parent: Frame | undefined
@@ -179,13 +174,19 @@ export class Frame extends Owned implements Scope.Scope {
     return { at: this.registry.now(), frame: this.path, frameId: this.id }
   }
 
-  /** The ledgers to charge a cost to; a unit that nobody limits gets one at the root. */
-  ledgersFor(cost: Cost): Ledgers {
-    ensureLedgers(this.ledgers, this.root, cost)
-    return this.ledgers
+  get [TypeId](): typeof TypeId {
+    return TypeId
   }
 
   // As Effect's functions see a Scope.
+
+  get "~effect/Scope"(): "~effect/Scope" {
+    return "~effect/Scope"
+  }
+
+  get strategy(): "sequential" {
+    return "sequential"
+  }
 
   get state(): Scope.State.Open | Scope.State.Closed {
     if (this.phase === "closing" || this.phase === "closed") return { _tag: "Closed", exit: this.exit }

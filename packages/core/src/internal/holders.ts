@@ -48,7 +48,8 @@ export const holdersOfUnit = (frame: Frame, unit: string, now: number): Array<Ho
 export const holdersOf = (frame: Frame, now: number): Array<Holder> => {
   const holders = Array.from(allocationsOf(frame), (facts) => toHolder(facts, now, 0))
   return holders.sort((a, b) =>
-    Number(b.state === "acquiring") - Number(a.state === "acquiring") || a.since - b.since || a.allocation - b.allocation
+    Number(b.state === "acquiring") - Number(a.state === "acquiring") || a.since - b.since ||
+    a.allocation - b.allocation
   )
 }
 

@@ -5,6 +5,7 @@
  * step. `used` of a ledger is always the sum of what the allocations below it were charged.
  */
 import type { Cost } from "../Cost.ts"
+import { isAmount, wrongAmount } from "../Cost.ts"
 
 export class Ledger {
   readonly unit: string
@@ -15,7 +16,8 @@ export class Ledger {
   /** The frame that the limit belongs to. */
   readonly owner: object
   used = 0
-  highWaterMark = 0
+  /** The mark as of the last refund: use only falls there, so that charging need not look. */
+  private mark = 0
 
   constructor(unit: string, limit: number, parent: Ledger | undefined, owner: object) {
     this.unit = unit
@@ -23,48 +25,81 @@ export class Ledger {
     this.parent = parent
     this.owner = owner
   }
+
+  /** The most that was in use at once. */
+  get highWaterMark(): number {
+    return Math.max(this.mark, this.used)
+  }
+
+  /** Charges this ledger and all outer ones, or none; answers the one that refuses. */
+  take(amount: number): Ledger | undefined {
+    let at: Ledger | undefined = this
+    do {
+      const used: number = at.used + amount
+      if (used > at.limit) {
+        this.takeBack(amount, at)
+        return at
+      }
+      at.used = used
+      at = at.parent
+    } while (at !== undefined)
+    return undefined
+  }
+
+  /** Undoes a charge that did not stand, up to a ledger that was not charged: it leaves no mark. */
+  takeBack(amount: number, end: Ledger | undefined): void {
+    for (let at: Ledger | undefined = this; at !== end; at = at!.parent) at!.used -= amount
+  }
+
+  give(amount: number): void {
+    let at: Ledger | undefined = this
+    do {
+      if (at.used > at.mark) at.mark = at.used
+      at.used -= amount
+      at = at.parent
+    } while (at !== undefined)
+  }
 }
 
 /** The ledgers that a frame charges first, by unit: its own, or the nearest one outside. */
 export type Ledgers = Map<string, Ledger>
 
-/** Charges one unit in the ledger and all outer ones, or none; answers the one that refuses. */
-const take = (ledger: Ledger, amount: number): Ledger | undefined => {
-  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
-    if (at.used + amount > at.limit) {
-      for (let back = ledger; back !== at; back = back.parent!) back.used -= amount
-      return at
-    }
-    at.used += amount
+/**
+ * The ledger of a unit that nobody limits: one of the root without a limit, so that its use is counted all the same.
+ */
+const unlimited = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, unit: string): Ledger => {
+  let ledger = root.ledgers.get(unit)
+  if (ledger === undefined) {
+    ledger = new Ledger(unit, Infinity, undefined, root)
+    root.ledgers.set(unit, ledger)
   }
-  return undefined
+  ledgers.set(unit, ledger)
+  return ledger
 }
 
-/** A high-water mark is raised only when the whole charge stands: a refused one leaves no trace. */
-const mark = (ledger: Ledger): void => {
-  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
-    if (at.used > at.highWaterMark) at.highWaterMark = at.used
+const undo = (ledgers: Ledgers, cost: Cost, end: string): void => {
+  for (const unit in cost) {
+    if (unit === end) return
+    ledgers.get(unit)!.takeBack(cost[unit]!, undefined)
   }
-}
-
-const give = (ledger: Ledger, amount: number): void => {
-  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) at.used -= amount
 }
 
 /**
- * Charges all units or none; answers the ledger that refuses. Needs `ledgers` to have each unit of the cost.
+ * Charges all units or none; answers the ledger that refuses. An amount that can not be charged exactly throws.
  */
-export const charge = (ledgers: Ledgers, cost: Cost): Ledger | undefined => {
+export const charge = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, cost: Cost): Ledger | undefined => {
   for (const unit in cost) {
-    const refusing = take(ledgers.get(unit)!, cost[unit]!)
+    const amount = cost[unit]!
+    if (!isAmount(amount)) {
+      undo(ledgers, cost, unit)
+      throw wrongAmount(unit, amount)
+    }
+    const refusing = (ledgers.get(unit) ?? unlimited(ledgers, root, unit)).take(amount)
     if (refusing !== undefined) {
-      for (const charged in cost) {
-        if (charged === unit) return refusing
-        give(ledgers.get(charged)!, cost[charged]!)
-      }
+      undo(ledgers, cost, unit)
+      return refusing
     }
   }
-  for (const unit in cost) mark(ledgers.get(unit)!)
   return undefined
 }
 
@@ -72,5 +107,5 @@ export const charge = (ledgers: Ledgers, cost: Cost): Ledger | undefined => {
  * Gives back what was charged.
  */
 export const refund = (ledgers: Ledgers, cost: Cost): void => {
-  for (const unit in cost) give(ledgers.get(unit)!, cost[unit]!)
+  for (const unit in cost) ledgers.get(unit)!.give(cost[unit]!)
 }

@@ -4,11 +4,8 @@
  */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import type { Cost } from "../Cost.ts"
 import type { Definition } from "./definition.ts"
 import { Events } from "./events.ts"
-import { Ledger } from "./ledger.ts"
-import type { Ledgers } from "./ledger.ts"
 import { Statistics } from "./statistics.ts"
 import { Timers } from "./timers.ts"
 
@@ -19,6 +16,8 @@ export class Registry {
   readonly timers: Timers
   readonly events: Events
   readonly statistics = new Map<string, Statistics>()
+  private lastDefinition: Definition | undefined = undefined
+  private lastStatistics: Statistics | undefined = undefined
   frames = 0
   allocations = 0
 
@@ -34,26 +33,15 @@ export class Registry {
   }
 
   statisticsOf(definition: Definition): Statistics {
+    // Most programs allocate the same thing many times over.
+    if (definition === this.lastDefinition) return this.lastStatistics!
     let statistics = this.statistics.get(definition.name)
     if (statistics === undefined) {
       statistics = new Statistics(definition.name, definition.kind)
       this.statistics.set(definition.name, statistics)
     }
+    this.lastDefinition = definition
+    this.lastStatistics = statistics
     return statistics
-  }
-}
-
-/**
- * Opens what is missing: a unit that nobody limits is still counted, in a ledger of the root without a limit.
- */
-export const ensureLedgers = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, cost: Cost): void => {
-  for (const unit in cost) {
-    if (ledgers.has(unit)) continue
-    let outermost = root.ledgers.get(unit)
-    if (outermost === undefined) {
-      outermost = new Ledger(unit, Infinity, undefined, root)
-      root.ledgers.set(unit, outermost)
-    }
-    ledgers.set(unit, outermost)
   }
 }

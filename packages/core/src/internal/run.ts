@@ -34,7 +34,7 @@ type AnyExit = Exit.Exit<any, any>
 
 /** Puts a frame, which is a Scope as well, into a context. */
 export const inFrame = (context: Context.Context<never>, key: Context.Key<any, any>, frame: Frame) =>
-  Context.add(Context.add(context, key, frame), Scope.Scope, frame)
+  Context.add(Context.add(context, Scope.Scope, frame), key, frame)
 
 /** Waits for the end of a frame that is closing. */
 export const awaitClosed = (frame: Frame): Effect.Effect<void> =>

@@ -13,7 +13,6 @@
  *
  * Only values in the index are given to new users; one leaves it when it fails, is abandoned, retires or ends.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -22,8 +21,8 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Access } from "./access.ts"
-import { allocateIn, decode, frameOf, refuseClosed } from "./allocate.ts"
-import type { AnyFiber, Refused } from "./allocate.ts"
+import { allocateIn, decode, frameOf, intoHandle, refuseClosed } from "./allocate.ts"
+import type { AnyFiber, Refused, Then } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
 import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
@@ -93,7 +92,7 @@ class SharedValue extends Timeout {
   /** Acquires on a fiber that belongs to the value, not to its first user. */
   start(): void {
     const acquire = Effect.uninterruptible(
-      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber))
+      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, intoHandle))
     ) as Effect.Effect<Temporal, unknown>
     const acquisition = Effect.runForkWith(this.frame.context)(acquire)
     const exit = acquisition.pollUnsafe()
@@ -196,9 +195,15 @@ export class Share<A = any> extends Allocation<A> {
     return this.shared!.leave()
   }
 
-  protected count(event: "acquired" | "failed" | "released"): void {
-    if (event === "acquired") this.statistics.shares++
-    else if (event === "released") this.statistics.shares--
+  protected countAcquired(): void {
+    this.statistics.shares++
+  }
+
+  // The failure is counted once, where the value was acquired.
+  protected countFailed(): void {}
+
+  protected countReleased(): void {
+    this.statistics.shares--
   }
 
   get access() {
@@ -235,21 +240,23 @@ export class Share<A = any> extends Allocation<A> {
 export const allocateShared = (
   definition: Definition,
   input: unknown,
-  fiber: AnyFiber
-): Effect.Effect<Share, any, any> => {
+  fiber: AnyFiber,
+  then: Then
+): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const params = decode(definition, input)
   if (Exit.isFailure(params)) return params as Refused
-  return shareIn(frame, definition, params.value, fiber)
+  return shareIn(frame, definition, params.value, fiber, then)
 }
 
 export const shareIn = (
   frame: Frame,
   definition: Definition,
   params: unknown,
-  fiber: AnyFiber
-): Effect.Effect<Share, any, any> => {
+  fiber: AnyFiber,
+  then: Then
+): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const root = frame.root as Root
   if (root.phase !== "open") return refuseClosed(root, definition.name)
@@ -260,10 +267,7 @@ export const shareIn = (
   share.shared = shared
   shared.enter()
   if (isFirst) shared.start()
-  return Effect.matchCauseEffect(shared.await(), {
-    onSuccess: (value) => share.arrived(value),
-    onFailure: (cause: Cause.Cause<unknown>) => share.failed(cause)
-  })
+  return then(share, shared.await(), fiber)
 }
 
 /** Ends the values of a definition, or the one with these params: now if nobody uses it, else with its last user. */
