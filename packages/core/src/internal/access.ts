@@ -9,7 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as TxRef from "effect/TxRef"
-import { Linked, LinkedList } from "./list.ts"
+import { LinkedList } from "./list.ts"
+import type { Linked } from "./list.ts"
 
 export interface AccessState {
   readonly readers: number
@@ -17,13 +18,14 @@ export interface AccessState {
   readonly waiting: number
 }
 
-class Waiter extends Linked {
+class Waiter implements Linked<Waiter> {
+  previous: Waiter | undefined = undefined
+  next: Waiter | undefined = undefined
   readonly write: boolean
   granted = false
   resume: ((exit: Exit.Exit<void>) => void) | undefined = undefined
 
   constructor(write: boolean) {
-    super()
     this.write = write
   }
 }

@@ -9,8 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { LinkedList } from "./list.ts"
 import type { Closer, Owned } from "./owned.ts"
-import { Timeout } from "./timers.ts"
-import type { Timers } from "./timers.ts"
+import type { Timeout, Timers } from "./timers.ts"
 
 /** What a closing needs to know of a frame. */
 export interface Closable {
@@ -21,9 +20,14 @@ export interface Closable {
   closed(): void
 }
 
-export class Closing extends Timeout implements Closer {
+export class Closing implements Closer, Timeout {
   readonly frame: Closable
   readonly exit: Exit.Exit<unknown, unknown>
+  // The end of the grace period.
+  previous: Timeout | undefined = undefined
+  next: Timeout | undefined = undefined
+  queue: Timeout["queue"] = undefined
+  at = 0
   /** How it went; there once it is done. */
   result: Exit.Exit<void> | undefined = undefined
   private causes: Cause.Cause<never> = Cause.empty
@@ -34,7 +38,6 @@ export class Closing extends Timeout implements Closer {
   private waiting: Array<(result: Exit.Exit<void>) => void> = []
 
   constructor(frame: Closable, exit: Exit.Exit<unknown, unknown>) {
-    super()
     this.frame = frame
     this.exit = exit
     this.overdue = frame.gracePeriod <= 0

@@ -1,12 +1,12 @@
 /**
  * An intrusive doubly linked list: linking and unlinking are O(1) and allocate nothing.
  */
-export abstract class Linked {
-  previous: this | undefined = undefined
-  next: this | undefined = undefined
+export interface Linked<T> {
+  previous: T | undefined
+  next: T | undefined
 }
 
-export class LinkedList<T extends Linked> {
+export class LinkedList<T extends Linked<T>> {
   first: T | undefined = undefined
   last: T | undefined = undefined
 

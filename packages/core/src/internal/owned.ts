@@ -7,8 +7,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Cost } from "../Cost.ts"
-import { Linked } from "./list.ts"
-import type { LinkedList } from "./list.ts"
+import type { Linked, LinkedList } from "./list.ts"
 
 /** What is told of an allocation, wherever someone asks who has what. */
 export interface Facts {
@@ -33,7 +32,10 @@ export interface Closer {
   ended(owned: Owned): void
 }
 
-export abstract class Owned extends Linked {
+export abstract class Owned implements Linked<Owned> {
+  previous: Owned | undefined = undefined
+  next: Owned | undefined = undefined
+
   /**
    * Starts its end. Answers true when that is done: then it has left the list that it was in. False: it goes on in the
    * background, and `closer.ended` is called once it is done.

@@ -27,7 +27,7 @@ import { DeadlineExceeded } from "../ResourceError.ts"
 import { Frame } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
 import { holdersOf, isBusy } from "./holders.ts"
-import { Timeout } from "./timers.ts"
+import type { Timeout } from "./timers.ts"
 
 type Body = Effect.Effect<any, any, any>
 type AnyExit = Exit.Exit<any, any>
@@ -93,9 +93,13 @@ class Inline extends Effectable.Class<any, any, any> {
 }
 
 /** The body on a fiber of its own, with a deadline. */
-class Bounded extends Inline {
+class Bounded extends Inline implements Timeout {
+  // The deadline, and later the end of the grace period.
+  previous: Timeout | undefined = undefined
+  next: Timeout | undefined = undefined
+  queue: Timeout["queue"] = undefined
+  at = 0
   private child: Fiber.Fiber<any, any> | undefined = undefined
-  private readonly deadline = new BodyTimeout(this)
   /** What the frame fails with, from its deadline on. */
   private error: DeadlineExceeded | undefined = undefined
   private settled: AnyExit | undefined = undefined
@@ -111,7 +115,7 @@ class Bounded extends Inline {
     this.child = Effect.runForkWith(frame.context)(this.body as Effect.Effect<any, any>)
     const exit = this.child.pollUnsafe()
     if (exit !== undefined) return this.settled = exit
-    registry.timers.arm(this.deadline, this.options.timeout, frame.openedAt)
+    registry.timers.arm(this, this.options.timeout, frame.openedAt)
     this.child.addObserver((exit) => this.settle(exit))
     return this.awaitSettled()
   }
@@ -138,7 +142,7 @@ class Bounded extends Inline {
     if (this.settled !== undefined) return
     if (isBusy(frame) || frame.gracePeriod <= 0) return this.leaveBehind()
     if (frame.gracePeriod !== Infinity) {
-      frame.registry.timers.arm(this.deadline, frame.gracePeriod, frame.registry.now())
+      frame.registry.timers.arm(this, frame.gracePeriod, frame.registry.now())
     }
   }
 
@@ -164,7 +168,7 @@ class Bounded extends Inline {
 
   private settle(exit: AnyExit): AnyExit {
     if (this.settled !== undefined) return this.settled
-    this.frame!.registry.timers.cancel(this.deadline)
+    this.frame!.registry.timers.cancel(this)
     this.settled = this.error === undefined ? exit : withDefects(this.error, exit)
     this.wake?.(this.settled)
     return this.settled
@@ -179,21 +183,8 @@ class Bounded extends Inline {
   }
 
   private finish(frame: Frame, exit: AnyExit): Effect.Effect<void> | undefined {
-    frame.registry.timers.cancel(this.deadline)
+    frame.registry.timers.cancel(this)
     return closeFrame(frame, exit)
-  }
-}
-
-class BodyTimeout extends Timeout {
-  readonly run: Bounded
-
-  constructor(run: Bounded) {
-    super()
-    this.run = run
-  }
-
-  expire(): void {
-    this.run.expire()
   }
 }
 

@@ -30,7 +30,7 @@ import { Frame } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
 import type { Registry } from "./registry.ts"
 import { closeFrame, inFrame } from "./run.ts"
-import { Timeout } from "./timers.ts"
+import type { Timeout } from "./timers.ts"
 
 /** The manager's own frame. It keeps the index of what is shared. */
 export class Root extends Frame {
@@ -39,6 +39,11 @@ export class Root extends Frame {
   constructor(registry: Registry, options: FrameOptions) {
     super(undefined, registry, options, registry.context)
     this.context = inFrame(registry.context, TimeFrame, this)
+  }
+
+  override closed(): void {
+    super.closed()
+    this.registry.timers.close()
   }
 
   find(definition: Definition, params: unknown): SharedValue | undefined {
@@ -64,12 +69,17 @@ export class Root extends Frame {
 
 type Told = (exit: Exit.Exit<Temporal, unknown>) => void
 
-class SharedValue extends Timeout {
+class SharedValue implements Timeout {
   readonly root: Root
   readonly definition: Definition
   readonly params: unknown
   readonly access: Access | undefined
   readonly frame: Frame
+  // The end of its idle time.
+  previous: Timeout | undefined = undefined
+  next: Timeout | undefined = undefined
+  queue: Timeout["queue"] = undefined
+  at = 0
   /** Those who use it or wait for it. */
   private users = 0
   private indexed = true
@@ -78,7 +88,6 @@ class SharedValue extends Timeout {
   private waiting: Array<Told> = []
 
   constructor(root: Root, definition: Definition, params: unknown, fiber: AnyFiber) {
-    super()
     this.root = root
     this.definition = definition
     this.params = params

@@ -1,39 +1,49 @@
 /**
  * Timeouts in O(1): those of one duration expire in the order in which they were armed, so each duration has a plain
- * queue and one sleeping fiber, alive only while something in the queue waits. Owned by the registry.
+ * queue and one sleeping fiber. Owned by the registry.
  */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { Linked, LinkedList } from "./list.ts"
+import { LinkedList } from "./list.ts"
 
 /** How many timeouts fire before other fibers get their turn. */
 const slice = 256
 
-export abstract class Timeout extends Linked {
+/** How many queues without a timeout may keep their sleeper for the next one. */
+const maximumIdle = 16
+
+/** Something that expires, linked into its queue while it waits. */
+export interface Timeout {
+  previous: Timeout | undefined
+  next: Timeout | undefined
   /** The queue that it waits in. */
-  queue: Queue | undefined = undefined
-  at = 0
+  queue: Queue | undefined
+  at: number
   /** Called once, unless it was cancelled. It must not throw. */
-  abstract expire(): void
+  expire(): void
 }
 
 /**
  * ```text
- *   idle ──add──▶ sleeping ──due──▶ firing ──more wait──▶ sleeping
- *     ▲              │ last one cancelled      │ none wait
- *     └──────────────┴─────────────────────────┘
+ *   ended ──add──▶ sleeping ──due──▶ firing ──more wait──▶ sleeping
+ *     ▲              │    ▲             │
+ *     │   last one   ▼    │ add         │ none wait
+ *     │   cancelled  idle ┘             │
+ *     └───due, or too many idle─────────┘
  * ```
+ *
+ * A queue that runs empty keeps its sleeper until that wakes up by itself, for frames that come one after another; it
+ * never sleeps on when it finds nothing, only a few do so at a time, and none outlives the manager.
  */
 class Queue {
   readonly timers: Timers
   readonly duration: number
   readonly waiting = new LinkedList<Timeout>()
-  /** The sleeping fiber: there is one exactly while something waits. */
-  sleeper: Fiber.Fiber<void> | undefined = undefined
-  firing = false
+  private sleeper: Fiber.Fiber<void> | undefined = undefined
+  private firing = false
 
   constructor(timers: Timers, duration: number) {
     this.timers = timers
@@ -43,6 +53,7 @@ class Queue {
   add(timeout: Timeout, now: number): void {
     timeout.queue = this
     timeout.at = now + this.duration
+    if (this.waiting.first === undefined) this.timers.idle.delete(this)
     this.waiting.append(timeout)
     if (this.sleeper === undefined) {
       const sleep = this.timers.clock.sleep(Duration.millis(this.duration))
@@ -53,18 +64,20 @@ class Queue {
   remove(timeout: Timeout): void {
     timeout.queue = undefined
     this.waiting.remove(timeout)
-    if (this.waiting.first === undefined && !this.firing) this.end()?.interruptUnsafe()
+    if (this.waiting.first === undefined && !this.firing) this.timers.rest(this)
   }
 
-  end(): Fiber.Fiber<void> | undefined {
-    const sleeper = this.sleeper
+  /** Forgets the queue; the sleeper, if it still sleeps, has no purpose any more. */
+  end(): void {
+    const { sleeper } = this
     this.sleeper = undefined
+    this.timers.idle.delete(this)
     this.timers.queues.delete(this.duration)
-    return sleeper
+    if (!this.firing) sleeper?.interruptUnsafe()
   }
 
-  /** Fires all that are due, then sleeps until the next one is, until nothing waits. */
-  readonly fire: Effect.Effect<void> = Effect.suspend(() => {
+  /** Fires all that are due, then sleeps until the next one is. */
+  private readonly fire: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.timers.clock.currentTimeMillisUnsafe()
     this.firing = true
     for (let fired = 0; fired < slice; fired++) {
@@ -74,12 +87,10 @@ class Queue {
       this.waiting.remove(timeout)
       timeout.expire()
     }
-    this.firing = false
     const next = this.waiting.first
-    if (next === undefined) {
-      this.end()
-      return Effect.void
-    }
+    if (next === undefined) this.end()
+    this.firing = false
+    if (next === undefined) return Effect.void
     const pause = next.at > now ? this.timers.clock.sleep(Duration.millis(next.at - now)) : Effect.yieldNow
     return Effect.andThen(pause, this.fire)
   })
@@ -89,6 +100,9 @@ export class Timers {
   readonly clock: Clock.Clock
   readonly context: Context.Context<never>
   readonly queues = new Map<number, Queue>()
+  /** Those that sleep although nothing waits, the longest idle first. */
+  readonly idle = new Set<Queue>()
+  private closed = false
 
   constructor(clock: Clock.Clock, context: Context.Context<never>) {
     this.clock = clock
@@ -108,5 +122,18 @@ export class Timers {
   /** Safe to call again, and after it fired. */
   cancel(timeout: Timeout): void {
     timeout.queue?.remove(timeout)
+  }
+
+  /** A queue has run empty. */
+  rest(queue: Queue): void {
+    if (this.closed) return queue.end()
+    this.idle.add(queue)
+    if (this.idle.size > maximumIdle) this.idle.values().next().value!.end()
+  }
+
+  /** The manager has closed: from now on nothing sleeps but for what still waits. */
+  close(): void {
+    this.closed = true
+    for (const queue of Array.from(this.idle)) queue.end()
   }
 }
