@@ -31,8 +31,8 @@ export interface Measured {
 /** A long run of any program: `Effect.runPromise`, or one with services provided. */
 export type Run = (effect: Effect.Effect<unknown>) => Promise<unknown>
 
-const rounds = 61
-const warmUp = 12
+const rounds = 151
+const warmUp = 20
 
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((a, b) => a - b)

@@ -60,34 +60,34 @@ export const comparisons: ReadonlyArray<Comparison> = [
     ours: side("allocate", () => Effect.flatMap(ResourceManager.allocate(Full, 64), (one) => one.release)),
     theirs: side("scoped(acquireRelease)", () => Effect.scoped(Effect.acquireRelease(acquire, release))),
     bar: 1,
-    operations: 5_000
+    operations: 3_000
   },
   {
     title: "use: schema params, registry, statistics, 3 levels x 2 units",
     ours: side("use", () => ResourceManager.use(Full, 64, use)),
     theirs: side("acquireUseRelease", () => Effect.acquireUseRelease(acquire, use, release)),
     bar: 2,
-    operations: 5_000
+    operations: 3_000
   },
   {
     title: "use: without params and cost",
     ours: side("use", () => ResourceManager.use(Plain, use)),
     theirs: side("acquireUseRelease", () => Effect.acquireUseRelease(acquire, use, release)),
     bar: 1.6,
-    operations: 5_000
+    operations: 3_000
   },
   {
     title: "a frame with a deadline around a body that suspends",
     ours: side("frame", () => TimeFrame.run(suspending, { name: "query", timeout: 60_000 })),
     theirs: side("scoped(timeout)", () => Effect.scoped(Effect.timeout(suspending, 60_000))),
     bar: 0.7,
-    operations: 5_000
+    operations: 3_000
   },
   {
     title: "a frame without a deadline around a body that does not",
     ours: side("frame", () => TimeFrame.run(Effect.void, { name: "query" })),
     theirs: side("scoped", () => Effect.scoped(Effect.void)),
     bar: 2,
-    operations: 5_000
+    operations: 3_000
   }
 ]

@@ -111,7 +111,7 @@ export const transfer: {
         refund(from.ledgers, cost)
         const refused = chargeTo(frame, cost, allocation.resource)
         if (refused !== undefined) {
-          charge(from.ledgers, from.root, cost)
+          charge(from.ledgers, from.root, cost, allocation.resource)
           return refused as Exit.Exit<never, BudgetExceeded>
         }
       }

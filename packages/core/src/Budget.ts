@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Amount, isAmount } from "./Cost.ts"
-import { Ledger } from "./internal/ledger.ts"
+import { Ledger, ledgerAtRoot } from "./internal/ledger.ts"
 import type { Ledgers } from "./internal/ledger.ts"
 
 /**
@@ -45,10 +45,18 @@ export const validate = (budget: Budget): Budget => {
  *
  * @internal
  */
-export const open = (budget: Budget, outer: Ledgers, owner: object): Ledgers => {
+export const open = (
+  budget: Budget,
+  outer: Ledgers,
+  owner: object,
+  root: { readonly ledgers: Ledgers | undefined }
+): Ledgers => {
   const ledgers: Ledgers = new Map(outer)
   for (const unit of Object.keys(budget)) {
-    ledgers.set(unit, new Ledger(unit, budget[unit]!, outer.get(unit), owner))
+    const around = owner === root
+      ? undefined
+      : outer.get(unit) ?? ledgerAtRoot(outer, root as { ledgers: Ledgers }, unit)
+    ledgers.set(unit, new Ledger(unit, budget[unit]!, around, owner))
   }
   return ledgers
 }

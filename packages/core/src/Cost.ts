@@ -56,9 +56,9 @@ export const sum = (costs: Iterable<Cost>): Cost => {
  *
  * @internal
  */
-export const assert = (cost: Cost): Cost => {
+export const assert = (cost: Cost, resource: string): Cost => {
   for (const unit of Object.keys(cost)) {
-    if (!isAmount(cost[unit])) throw wrongAmount(unit, cost[unit])
+    if (!isAmount(cost[unit])) throw wrongAmount(resource, unit, cost[unit])
   }
   return cost
 }
@@ -68,8 +68,10 @@ export const assert = (cost: Cost): Cost => {
  *
  * @internal
  */
-export const wrongAmount = (unit: string, amount: unknown): TypeError =>
+export const wrongAmount = (resource: string, unit: string, amount: unknown): TypeError =>
   new TypeError(
-    `The cost in "${unit}" is ${String(amount)}: it must be a whole number from 0 to 2^53 - 1 of the smallest unit, ` +
+    `The cost of "${resource}" in "${unit}" is ${
+      String(amount)
+    }: it must be a whole number from 0 to 2^53 - 1 of the smallest unit, ` +
       `bytes for instance`
   )

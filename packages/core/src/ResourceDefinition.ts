@@ -4,11 +4,12 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
+import * as SchemaParser from "effect/SchemaParser"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type { Cost } from "./Cost.ts"
@@ -244,6 +245,12 @@ export const rename: {
   <D extends Any, const Name extends string>(self: D, name: Name): Renamed<D, Name>
 } = dual(2, (self: Any, name: string) => make({ ...recipeOf(self), name }))
 
+/** What the compiler knows of a definition besides its type parameters. */
+interface Known<Name extends string, Access extends "direct" | "readWrite"> {
+  readonly name: Name
+  readonly access: Access
+}
+
 /** The same definition under another name. */
 type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, infer E, infer R>
   ? Named<Name, ReadWrite<P, A, E, R>>
@@ -251,7 +258,8 @@ type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, inf
   : never
 
 /**
- * The same resource acquired in another way: retried, given its services, with its errors mapped.
+ * The same resource acquired in another way: retried, traced, with its errors mapped. Services that the acquisition is
+ * given this way are still needed, since `release` may use them.
  *
  * @example
  * ```ts
@@ -266,11 +274,13 @@ type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, inf
 export const mapAcquire: {
   <A, E, E2, R, R2>(
     f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
-  ): <Params>(self: ResourceDefinition<Params, A, E, R>) => ResourceDefinition<Params, A, Refusal<E> | E2, R | R2>
-  <Params, A, E, E2, R, R2>(
-    self: ResourceDefinition<Params, A, E, R>,
+  ): <Params, Name extends string, Access extends "direct" | "readWrite">(
+    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access>
+  ) => ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access>
+  <Params, A, E, E2, R, R2, Name extends string, Access extends "direct" | "readWrite">(
+    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access>,
     f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
-  ): ResourceDefinition<Params, A, Refusal<E> | E2, R | R2>
+  ): ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access>
 } = dual(2, (self: Any, f: (acquire: Effect.Effect<any, any, any>) => Effect.Effect<any, any, any>) => {
   const recipe = recipeOf(self)
   return make({ ...recipe, acquire: (params) => f(recipe.acquire(params)) })
@@ -285,22 +295,15 @@ const recipeOf = (self: Any): internal.Recipe => ({ ...(self as unknown as inter
 
 const make = (recipe: internal.Recipe): any => new internal.Definition(recipe)
 
+// A misspelled key in a configuration is a mistake to be told of, not a default to be used.
+const strict = { onExcessProperty: "error" } as const
+
 const recipe = (name: string, options: AnyOptions): Omit<internal.Recipe, "kind" | "idleTimeToLive"> => ({
   name,
-  decode: options.params === undefined ? undefined : decode(options.params),
+  decode: options.params === undefined ? undefined : SchemaParser.decodeUnknownExit(options.params, strict),
   cost: options.cost,
   acquire: options.acquire,
   release: options.release,
   interruptible: options.interruptible ?? options.release === undefined,
   access: options.access ?? "direct"
 })
-
-const decode = (schema: Schema.ConstraintDecoder<unknown>): internal.Decode => {
-  const parse = Schema.decodeUnknownExit(schema)
-  return (input) => {
-    const exit = parse(input)
-    if (Exit.isSuccess(exit)) return exit as Exit.Exit<unknown, never>
-    const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-    return failure === undefined ? Exit.failCause(exit.cause) as never : Exit.fail(failure.error.message)
-  }
-}

@@ -78,10 +78,10 @@ export class FrameClosed extends Schema.TaggedError<FrameClosed>()("FrameClosed"
   resource: Schema.String
 }) {
   override get message(): string {
-    return `The frame ${
-      frameName(this.frame)
-    } is closed, so it can not own "${this.resource}". A fiber that outlives ` +
-      `its frame has to open one of its own with TimeFrame.run`
+    return this.frame === ""
+      ? `The manager is closed, so nothing can own "${this.resource}". Do the work while its layer is open`
+      : `The frame ${this.frame} is closed, so it can not own "${this.resource}". A fiber that outlives its frame has ` +
+        `to open one of its own with TimeFrame.run`
   }
 }
 

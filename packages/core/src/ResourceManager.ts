@@ -57,8 +57,13 @@ export type Handle<D> = D extends ResourceDefinition.ReadWrite<infer _P, infer A
 export type Args<D> = [void] extends [ResourceDefinition.Params<D>] ? [params?: ResourceDefinition.Params<D>]
   : [params: ResourceDefinition.Params<D>]
 
-/** A definition that a callback can use directly. */
-type Direct = ResourceDefinition.Any & { readonly access: "direct" | "readWrite" }
+/** Rules out a definition that has to be given params. */
+type WithoutParams<D> = [void] extends [ResourceDefinition.Params<D>] ? unknown : never
+
+/** What `use` hands over: the value, or for one used by turns the handle on it. */
+export type Used<D> = D extends ResourceDefinition.ReadWrite<infer _P, infer A, infer _E, infer _R>
+  ? Allocation.ReadWrite<A>
+  : ResourceDefinition.Value<D>
 
 /**
  * Acquires a resource for the frame that the effect runs in.
@@ -107,7 +112,7 @@ export const allocateUnknown = (
 ): Effect.Effect<unknown, any, any> => {
   const recipe = definition as unknown as Definition
   const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
-  return Effect.uninterruptibleMask(() => allocateOne(recipe, params, Fiber.getCurrent()!, intoHandle))
+  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, intoHandle))
 }
 
 /**
@@ -115,8 +120,8 @@ export const allocateUnknown = (
  */
 export const use: {
   <D extends ResourceDefinition.Any, A, E, R>(
-    definition: [void] extends [ResourceDefinition.Params<D>] ? D & Direct : never,
-    use: (value: ResourceDefinition.Value<D>) => Effect.Effect<A, E, R>
+    definition: D & WithoutParams<D>,
+    use: (value: Used<D>) => Effect.Effect<A, E, R>
   ): Effect.Effect<
     A,
     E | ResourceDefinition.Error<D> | FrameClosed,
@@ -125,7 +130,7 @@ export const use: {
   <D extends ResourceDefinition.Any, A, E, R>(
     definition: D,
     params: ResourceDefinition.Params<D>,
-    use: (value: ResourceDefinition.Value<D>) => Effect.Effect<A, E, R>
+    use: (value: Used<D>) => Effect.Effect<A, E, R>
   ): Effect.Effect<
     A,
     E | ResourceDefinition.Error<D> | FrameClosed,
@@ -137,11 +142,12 @@ export const use: {
   use?: (value: any) => Effect.Effect<any, any, any>
 ): any => {
   const recipe = definition as unknown as Definition
-  const [params, f] = use === undefined
-    ? [undefined, paramsOrUse as (value: any) => Effect.Effect<any, any, any>]
-    : [paramsOrUse, use]
+  const params = use === undefined ? undefined : paramsOrUse
+  const f = use ?? paramsOrUse as (value: any) => Effect.Effect<any, any, any>
   const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
-  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, intoUse(f, restore)))
+  return Effect.uninterruptibleMask((restore) =>
+    allocateOne(recipe, params, Fiber.getCurrent()!, restore, intoUse(f, restore))
+  )
 }
 
 /** A definition with its params, as `allocateAll` takes them. */

@@ -162,7 +162,7 @@ const duration = (millis: number): string => {
 }
 
 /** Names come from users: a control character in one must not break the tree. */
-const text = (name: string): string => name.replace(/[\u0000-\u001f\u007f-\u009f]/g, "\uFFFD")
+const text = (name: string): string => name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\uFFFD")
 
 const budget = (state: BudgetState): string => {
   const used = `${text(state.unit)} ${number.format(state.used)}`

@@ -51,6 +51,9 @@ export interface Options {
 /** Only a frame with a timeout of its own can fail with it. */
 type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
 
+/** No other options than those there are: a misspelled one would be no option at all. */
+type Known<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
+
 /**
  * Runs an effect in a frame of its own. Inside, `Scope` is the frame's, so what Effect itself scopes joins it.
  *
@@ -70,13 +73,13 @@ type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
  */
 export const run: {
   <const O extends Options>(
-    options: O
+    options: O & Known<O>
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
   <A, E, R, const O extends Options>(
     self: Effect.Effect<A, E, R>,
-    options: O
+    options: O & Known<O>
   ): Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
 } = dual(2, (self: Effect.Effect<any, any, any>, options: Options) => {
   const decoded = decode(options)
@@ -113,7 +116,12 @@ export const make = (
     const parent = around(fiber.context)
     const frame = new Frame(parent, parent.registry, decoded, fiber.context)
     frame.context = internal.inFrame(fiber.context, TimeFrame, frame)
-    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+    const outer = Context.getUnsafe(fiber.context, Scope.Scope)
+    // The scope of the frame around it ends it anyway.
+    if (outer === parent) return Effect.succeed(frame)
+    // Closed ahead of its time, the frame leaves nothing in the scope that it was made in.
+    const scope = Scope.forkUnsafe(outer)
+    frame.onClosed = () => Scope.closeUnsafe(scope, frame.exit)
     const closing = Scope.addFinalizerExit(scope, (exit) => internal.closeFrame(frame, exit) ?? Effect.void)
     return Effect.as(closing, frame)
   }))
@@ -143,12 +151,13 @@ export const provide: {
 export const close = (frame: TimeFrame, exit: Exit.Exit<unknown, unknown> = Exit.void): Effect.Effect<void> =>
   Effect.suspend(() => internal.closeFrame(frame as Frame, exit) ?? Effect.void)
 
-/** The frame that a new one goes into: the current one, or the manager's. */
-const around = (context: Context.Context<never>): Frame =>
-  (Context.getOrUndefined(context, TimeFrame) as Frame | undefined) ??
-    internalManager.rootOf(
-      Context.getUnsafe(context as Context.Context<internalManager.Manager>, internalManager.Manager)
-    )
+/** The frame that a new one goes into: the current one, if it belongs to the manager of the context, or the manager's. */
+const around = (context: Context.Context<never>): Frame => {
+  const manager = Context.getUnsafe(context as Context.Context<internalManager.Manager>, internalManager.Manager)
+  const frame = Context.getOrUndefined(context, TimeFrame) as Frame | undefined
+  const root = internalManager.rootOf(manager)
+  return frame !== undefined && frame.root === root ? frame : root
+}
 
 const decode = (options: Options): FrameOptions => {
   if (typeof options.name !== "string" || options.name === "") {

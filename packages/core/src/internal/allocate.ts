@@ -6,17 +6,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import * as Scope from "effect/Scope"
 import type { Cost } from "../Cost.ts"
 import { BudgetExceeded, FrameClosed, InvalidParams } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
-import { noParams } from "./definition.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit } from "./holders.ts"
-import { charge } from "./ledger.ts"
+import { charge, tooSmallFor } from "./ledger.ts"
+import type { Ledger } from "./ledger.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 export type Refused = Exit.Exit<never, InvalidParams | BudgetExceeded | FrameClosed>
@@ -26,47 +28,53 @@ export const frameOf = (fiber: AnyFiber): Frame => Context.getUnsafe(fiber.conte
 export const refuseClosed = (frame: Frame, resource: string): Refused =>
   Exit.fail(new FrameClosed({ frame: frame.path, resource }))
 
+const noParams: Exit.Exit<unknown, never> = Exit.succeed(undefined)
+
 /** The params as the recipe gets them. */
 export const decode = (definition: Definition, input: unknown): Exit.Exit<unknown, InvalidParams> => {
-  if (definition.decode === undefined) return noParams as Exit.Exit<unknown, never>
+  if (definition.decode === undefined) return noParams
   const exit = definition.decode(input)
-  if (Exit.isSuccess(exit)) return exit as Exit.Exit<unknown, never>
-  const failure = exit.cause.reasons[0]
-  return failure?._tag === "Fail"
-    ? Exit.fail(new InvalidParams({ resource: definition.name, issue: failure.error }))
-    : Exit.failCause(exit.cause as Cause.Cause<never>)
+  return Exit.isSuccess(exit) ? exit as Exit.Exit<unknown, never> : invalid(definition, exit.cause)
+}
+
+const invalid = (
+  definition: Definition,
+  cause: Cause.Cause<SchemaIssue.Issue>
+): Exit.Exit<never, InvalidParams> => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  return failure === undefined
+    ? Exit.failCause(cause as Cause.Cause<never>)
+    : Exit.fail(new InvalidParams({ resource: definition.name, issue: new Schema.SchemaError(failure.error).message }))
 }
 
 /** Charges the frame and those around it, or says who has what is missing. */
 export const chargeTo = (frame: Frame, cost: Cost, resource: string): Refused | undefined => {
-  const refusing = charge(frame.ledgers, frame.root, cost)
-  if (refusing === undefined) return undefined
-  const { registry } = frame
-  const owner = refusing.owner as Frame
-  const error = new BudgetExceeded({
-    unit: refusing.unit,
-    frame: owner.path,
-    limit: refusing.limit,
-    used: refusing.used,
-    requested: cost[refusing.unit]!,
-    resource,
-    requestedBy: frame.path,
-    holders: holdersOfUnit(owner, refusing.unit, registry.now())
-  })
-  if (registry.events.active) {
-    registry.events.tell({
-      _tag: "BudgetRefused",
-      ...frame.stamp(),
-      resource,
-      unit: error.unit,
-      refusedBy: error.frame,
-      limit: error.limit,
-      used: error.used,
-      requested: error.requested
-    })
-  }
-  return Exit.fail(error)
+  const refusing = charge(frame.ledgers, frame.root, cost, resource)
+  return refusing === undefined ? undefined : refuse(frame, cost, resource, refusing)
 }
+
+const refuse = (frame: Frame, cost: Cost, resource: string, refusing: Ledger): Refused => {
+  const { registry } = frame
+  const requested = cost[refusing.unit]!
+  // One that can never fit is the better answer, wherever it stands.
+  const ledger = tooSmallFor(refusing, requested) ?? refusing
+  const owner = ledger.owner as Frame
+  const refusal = { unit: ledger.unit, limit: ledger.limit, used: ledger.used, requested, resource }
+  if (registry.events.active) {
+    registry.events.tell({ _tag: "BudgetRefused", ...frame.stamp(), ...refusal, refusedBy: owner.path })
+  }
+  return Exit.fail(
+    new BudgetExceeded({
+      ...refusal,
+      frame: owner.path,
+      requestedBy: frame.path,
+      holders: holdersOfUnit(owner, ledger.unit, registry.now())
+    })
+  )
+}
+
+/** Puts back the interruptibility of whoever asked. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** What becomes of a record and the effect that acquires its value. In an uninterruptible region. */
 export type Then = (
@@ -85,11 +93,11 @@ export const intoHandle: Then = (record, acquisition) =>
 /** The value is used, then given back. */
 export const intoUse = (
   f: (value: any) => Effect.Effect<any, any, any>,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  restore: Restore
 ): Then =>
 (record, acquisition, fiber) =>
   Effect.matchCauseEffect(
-    Effect.flatMap(acquisition, (value) => record.arrived(value) ?? restore(f(record.value))),
+    Effect.flatMap(acquisition, (value) => record.arrived(value) ?? restore(f(record.usable))),
     {
       onSuccess: (value) => record.giveBack(Exit.succeed(value), fiber),
       onFailure: (cause) => record.isAcquiring ? record.failed(cause) : record.giveBack(Exit.failCause(cause), fiber)
@@ -97,7 +105,11 @@ export const intoUse = (
   )
 
 /** The recipe, run for a record that is charged already. */
-export const acquisitionOf = (record: Temporal, params: unknown): Effect.Effect<unknown, unknown, any> => {
+export const acquisitionOf = (
+  record: Temporal,
+  params: unknown,
+  restore: Restore
+): Effect.Effect<unknown, unknown, any> => {
   const { definition } = record
   let acquisition: Effect.Effect<unknown, unknown, any>
   try {
@@ -109,7 +121,7 @@ export const acquisitionOf = (record: Temporal, params: unknown): Effect.Effect<
     record.scope = Scope.makeUnsafe()
     acquisition = Effect.provideService(acquisition, Scope.Scope, record.scope)
   }
-  return definition.interruptible ? Effect.interruptible(acquisition) : acquisition
+  return definition.interruptible ? restore(acquisition) : acquisition
 }
 
 /** Charges, records and acquires in a frame; the params are decoded. In an uninterruptible region. */
@@ -118,6 +130,7 @@ export const allocateIn = (
   definition: Definition,
   params: unknown,
   fiber: AnyFiber,
+  restore: Restore,
   then: Then
 ): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
@@ -129,7 +142,7 @@ export const allocateIn = (
   }
   const statistics = frame.registry.statisticsOf(definition)
   const record = new Temporal(definition, statistics, cost, frame, fiber)
-  return then(record, acquisitionOf(record, params), fiber)
+  return then(record, acquisitionOf(record, params, restore), fiber)
 }
 
 /** A temporal definition. In an uninterruptible region. */
@@ -137,11 +150,12 @@ export const allocateTemporal = (
   definition: Definition,
   input: unknown,
   fiber: AnyFiber,
+  restore: Restore,
   then: Then
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
-  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, then)
+  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, restore, then)
   const params = decode(definition, input)
-  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, then) : params
+  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, restore, then) : params
 }

@@ -99,6 +99,11 @@ export abstract class Allocation<A = any> extends Owned {
     return this.current as A
   }
 
+  /** What `use` hands over. */
+  get usable(): A | this {
+    return this.value
+  }
+
   get resource(): string {
     return this.definition.name
   }
@@ -136,6 +141,12 @@ export abstract class Allocation<A = any> extends Owned {
     this.since = now
     this.current = value
     this.state = live
+    const { owned } = this.frame
+    // What the acquisition itself allocated has to outlive it.
+    if (owned.last !== this && !this.orphaned) {
+      owned.remove(this)
+      owned.append(this)
+    }
     this.countAcquired(took)
     if (this.orphaned) return this.late(took)
     if (events.active) {
@@ -155,6 +166,16 @@ export abstract class Allocation<A = any> extends Owned {
     return this.giveBack(closed, Fiber.getCurrent()!)
   }
 
+  /** Its turn to be acquired has come, some time after it was charged. */
+  begin(): void {
+    this.since = this.frame.registry.now()
+  }
+
+  /** It will not be acquired after all. */
+  abandon(): void {
+    this.forget()
+  }
+
   /** The acquisition failed, died or was interrupted. */
   failed<E>(cause: Cause.Cause<E>): Effect.Effect<never, E> {
     const exit = Exit.failCause(cause)
@@ -165,7 +186,7 @@ export abstract class Allocation<A = any> extends Owned {
     }
     return Effect.flatMap(Effect.exit(leftover), (undone) => {
       this.finishFailed(exit)
-      return Exit.isSuccess(undone) ? exit : Effect.andThen(undone, exit)
+      return Exit.isSuccess(undone) ? exit : withDefect(exit, undone.cause)
     })
   }
 
@@ -189,12 +210,12 @@ export abstract class Allocation<A = any> extends Owned {
   giveBack<B, E>(exit: Exit.Exit<B, E>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<B, E> {
     if (this.state === releasing) return this.awaitRelease(exit, fiber)
     if (this.state !== live) return exit
+    this.releaser = fiber
     const release = this.startRelease(exit)
     if (isDone(release)) {
       this.finish(release)
       return Exit.isSuccess(release) ? exit : withDefect(exit, release.cause)
     }
-    this.releaser = fiber
     return Effect.matchCauseEffect(fiber.context === this.context ? release : inContext(release, this.context), {
       onSuccess: (_) => {
         this.finish(Exit.void)
@@ -208,8 +229,7 @@ export abstract class Allocation<A = any> extends Owned {
   }
 
   private awaitRelease<B, E>(exit: Exit.Exit<B, E>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<B, E> {
-    // Without a releaser it is just being started, by a fiber that runs this very step.
-    if (this.releaser === undefined || this.releaser === fiber) return exit
+    if (this.releaser === fiber) return exit
     return Effect.callback((resume) => {
       if (this.state === released) resume(exit)
       else this.onReleased(() => resume(exit))
@@ -323,10 +343,11 @@ export abstract class Allocation<A = any> extends Owned {
       resource: this.definition.name,
       frame: this.frame,
       state: stateNames[this.state]!,
+      isStubborn: this.state === releasing ||
+        (this.state === acquiring && !this.share && !this.definition.interruptible),
       share: this.share,
       since: this.since,
       cost: this.cost ?? zero,
-      orphaned: this.orphaned,
       callSite: this.site?.name
     }
   }

@@ -7,14 +7,16 @@
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import type { LinkedList } from "./list.ts"
 import type { Closer, Owned } from "./owned.ts"
 import type { Timeout, Timers } from "./timers.ts"
 
 /** What a closing needs to know of a frame. */
 export interface Closable {
-  readonly owned: LinkedList<Owned>
+  /** What ends next. */
+  readonly last: Owned | undefined
   readonly gracePeriod: number
+  /** When the grace period began, if that was before the closing. */
+  readonly expiredAt: number | undefined
   readonly registry: { readonly timers: Timers; now(): number }
   /** Called once, when nothing is owned any more. */
   closed(): void
@@ -33,6 +35,8 @@ export class Closing implements Closer, Timeout {
   private causes: Cause.Cause<never> = Cause.empty
   /** What ends just now. */
   private current: Owned | undefined = undefined
+  /** What is left of the grace period, in milliseconds. */
+  private readonly left: number
   private overdue: boolean
   private armed = false
   private waiting: Array<(result: Exit.Exit<void>) => void> = []
@@ -40,12 +44,14 @@ export class Closing implements Closer, Timeout {
   constructor(frame: Closable, exit: Exit.Exit<unknown, unknown>) {
     this.frame = frame
     this.exit = exit
-    this.overdue = frame.gracePeriod <= 0
+    const { expiredAt, gracePeriod, registry } = frame
+    this.left = expiredAt === undefined ? gracePeriod : expiredAt + gracePeriod - registry.now()
+    this.overdue = this.left <= 0
   }
 
   /** Ends what is left, as far as it goes without waiting. */
   run(): void {
-    for (let owned = this.frame.owned.last; owned !== undefined; owned = this.frame.owned.last) {
+    for (let owned = this.frame.last; owned !== undefined; owned = this.frame.last) {
       this.current = owned
       if (owned.end(this)) continue
       if (this.overdue) {
@@ -65,7 +71,9 @@ export class Closing implements Closer, Timeout {
   }
 
   wait(done: (result: Exit.Exit<void>) => void): void {
-    this.waiting.push(done)
+    // It may have ended between the decision to wait and this.
+    if (this.result === undefined) this.waiting.push(done)
+    else done(this.result)
   }
 
   failed(cause: Cause.Cause<never>): void {
@@ -86,8 +94,8 @@ export class Closing implements Closer, Timeout {
   }
 
   private arm(): void {
-    if (this.armed || this.frame.gracePeriod === Infinity) return
+    if (this.armed || this.left === Infinity) return
     this.armed = true
-    this.frame.registry.timers.arm(this, this.frame.gracePeriod, this.frame.registry.now())
+    this.frame.registry.timers.arm(this, this.left, this.frame.registry.now())
   }
 }

@@ -2,17 +2,18 @@
  * What a definition is made of. Owned by `ResourceDefinition`.
  */
 import type * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import { pipeArguments } from "effect/Pipeable"
 import type * as Pipeable from "effect/Pipeable"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import type { Cost } from "../Cost.ts"
 
 export const TypeId = "~chronovyan/core/ResourceDefinition"
 
 export type Kind = "temporal" | "persistent" | "shared"
 
-/** Turns what the caller passed into what the recipe gets, or into the words that say what is wrong with it. */
-export type Decode = (input: unknown) => Exit.Exit<unknown, string>
+/** Turns what the caller passed into what the recipe gets. */
+export type Decode = (input: unknown) => Exit.Exit<unknown, SchemaIssue.Issue>
 
 export type Acquire = (params: any) => Effect.Effect<any, any, any>
 export type Release = (value: any, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown, never, any>
@@ -75,5 +76,3 @@ export class Definition implements Recipe, Pipeable.Pipeable {
     return { _id: "ResourceDefinition", name: this.name, kind: this.kind }
   }
 }
-
-export const noParams: Exit.Exit<unknown, string> = Exit.succeed(undefined)

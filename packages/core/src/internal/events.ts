@@ -1,6 +1,7 @@
 /**
  * Tells listeners what happened, without ever waiting for one. Owned by the registry.
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
@@ -8,10 +9,10 @@ import type { ResourceEvent } from "../ResourceEvent.ts"
 
 /** A listener that lags loses the newest events and is told how many as soon as there is room again. */
 class Listener {
-  readonly queue: Queue.Queue<ResourceEvent>
+  readonly queue: Queue.Queue<ResourceEvent, Cause.Done>
   dropped = 0
 
-  constructor(queue: Queue.Queue<ResourceEvent>) {
+  constructor(queue: Queue.Queue<ResourceEvent, Cause.Done>) {
     this.queue = queue
   }
 
@@ -25,34 +26,36 @@ class Listener {
 }
 
 export class Events {
-  readonly capacity: number
   readonly listeners = new Set<Listener>()
   /** Does anyone listen? Whoever has something to tell asks this first, so that silence costs one read. */
   active = false
+  /** What happens while it runs; ends with the manager. */
+  readonly stream: Stream.Stream<ResourceEvent>
+  private closed = false
 
   constructor(capacity: number) {
-    this.capacity = capacity
+    const listen = Effect.acquireRelease(
+      Effect.map(
+        Queue.dropping<ResourceEvent, Cause.Done>(capacity),
+        (queue) => this.add(new Listener(queue))
+      ),
+      (listener) => Effect.sync(() => this.remove(listener))
+    )
+    this.stream = Stream.unwrap(Effect.map(listen, (listener) => Stream.fromQueue(listener.queue)))
   }
 
   tell(event: ResourceEvent): void {
     for (const listener of this.listeners) listener.tell(event)
   }
 
-  readonly stream: Stream.Stream<ResourceEvent> = Stream.unwrap(
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.map(Queue.dropping<ResourceEvent>(this.size()), (queue) => this.add(new Listener(queue))),
-        (listener) => Effect.sync(() => this.remove(listener))
-      ),
-      (listener) => Stream.fromQueue(listener.queue)
-    )
-  )
-
-  private size(): number {
-    return this.capacity
+  /** Nothing will happen any more: listeners get what they have not heard yet, then the end. */
+  close(): void {
+    this.closed = true
+    for (const listener of this.listeners) Queue.endUnsafe(listener.queue)
   }
 
   private add(listener: Listener): Listener {
+    if (this.closed) Queue.endUnsafe(listener.queue)
     this.listeners.add(listener)
     this.active = true
     return listener

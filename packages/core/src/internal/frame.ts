@@ -13,13 +13,14 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
 import * as Deadline from "../Deadline.ts"
 import { Closing } from "./closing.ts"
 import type { Ledgers } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
-import { attempt, Owned, runRelease } from "./owned.ts"
+import { allocationsIn, attempt, Owned, runRelease } from "./owned.ts"
 import type { Closer } from "./owned.ts"
 import type { Registry } from "./registry.ts"
 
@@ -123,6 +124,8 @@ export class Frame extends Owned implements Scope.Scope {
   /** The context that finalizers and background work of the frame run in. */
   context: Context.Context<never>
   phase: Phase = "open"
+  /** When its deadline passed with the body still running: the grace period covers all that has to end from then on. */
+  expiredAt: number | undefined = undefined
   readonly owned = new LinkedList<Owned>()
   /** What outlived its frame; only the root's is used. */
   readonly orphans: LinkedList<Owned>
@@ -130,8 +133,13 @@ export class Frame extends Owned implements Scope.Scope {
   exit: Exit.Exit<unknown, unknown> = Exit.void
   /** How it ends, from when it is closing until it has closed. */
   closing: Closing | undefined = undefined
-  private scopeState: Scope.State.Open | Scope.State.Closed | undefined = undefined
-  private orphaned = false
+  /** The fiber that its body runs on, if it has a body. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Told when the frame has closed. */
+  onClosed: (() => void) | undefined = undefined
+  private scopeState: Scope.State.Open | undefined = undefined
+  /** The list that it is in. */
+  private home: LinkedList<Owned> | undefined = undefined
 
   constructor(parent: Frame | undefined, registry: Registry, options: FrameOptions, context: Context.Context<never>) {
     super()
@@ -147,11 +155,11 @@ export class Frame extends Owned implements Scope.Scope {
     this.deadline = parent === undefined ? own : Deadline.earlier(own, parent.deadline)
     this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
-    this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this)
+    this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this, this.root)
     this.context = context
     if (parent === undefined) return
     if (parent.phase === "open") {
-      parent.owned.append(this)
+      this.moveTo(parent.owned)
       if (registry.events.active) registry.events.tell({ _tag: "FrameOpened", ...this.stamp() })
     } else {
       this.phase = "closed"
@@ -165,8 +173,28 @@ export class Frame extends Owned implements Scope.Scope {
     return outer === "" ? this.name : `${outer}/${this.name}`
   }
 
-  override get inside(): LinkedList<Owned> {
-    return this.owned
+  /** What ends next when the frame closes. */
+  get last(): Owned | undefined {
+    return this.owned.last
+  }
+
+  override get inside(): ReadonlyArray<LinkedList<Owned>> {
+    return [this.owned]
+  }
+
+  /** Does the fiber end when a deadline of this frame or of one outside passes? Known for one that all of them share. */
+  isInterruptedWith(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    if (this.deadline === Infinity) return true
+    if (this.fiber !== fiber) return false
+    return this.timeout !== Infinity || this.parent!.isInterruptedWith(fiber)
+  }
+
+  /** Is something under way in it that waits out an interruption? */
+  get isStuck(): boolean {
+    for (const facts of allocationsIn(this.owned)) {
+      if (facts.isStubborn) return true
+    }
+    return false
   }
 
   /** What each event of the frame says. */
@@ -205,6 +233,7 @@ export class Frame extends Owned implements Scope.Scope {
   // As the frame around it sees it.
 
   end(closer: Closer): boolean {
+    if (this.endsBody(closer)) return this.phase === "closed"
     const result = this.close(closer.exit)
     if (result !== undefined) {
       if (Exit.isFailure(result)) closer.failed(result.cause)
@@ -217,15 +246,61 @@ export class Frame extends Owned implements Scope.Scope {
     return false
   }
 
-  outlive(): void {
-    this.leaveHome()
-    this.orphaned = true
-    this.orphans.append(this)
+  /**
+   * A body that still runs, on another fiber than the one that closes, is interrupted first: nothing is released under
+   * a running body, unless that does not end. It closes the frame when it ends.
+   */
+  private endsBody(closer: Closer): boolean {
+    if (this.fiber === undefined || this.phase === "closing" || this.phase === "closed") return false
+    if (this.fiber === Fiber.getCurrent() || this.fiber.pollUnsafe() !== undefined) return false
+    const onClosed = this.onClosed
+    let waits = false
+    this.onClosed = () => {
+      onClosed?.()
+      const result = this.closing?.result
+      if (result !== undefined && Exit.isFailure(result)) closer.failed(result.cause)
+      if (waits) closer.ended(this)
+    }
+    this.fiber.interruptUnsafe()
+    if (this.isOpen && this.isStuck) {
+      this.onClosed = onClosed
+      return false
+    }
+    waits = true
+    return true
   }
 
-  private leaveHome(): void {
-    if (this.orphaned) this.orphans.remove(this)
-    else this.parent?.owned.remove(this)
+  get isOpen(): boolean {
+    return this.phase === "open" || this.phase === "expired"
+  }
+
+  outlive(): void {
+    this.moveTo(this.orphans)
+    if (this.isOpen) {
+      this.close(Exit.interrupt())
+      return
+    }
+    const { events } = this.registry
+    if (!events.active) return
+    for (const facts of allocationsIn(this.owned)) {
+      if (facts.state !== "releasing") continue
+      const { frame, id, resource } = facts
+      events.tell({
+        _tag: "ReleaseOverdue",
+        at: this.registry.now(),
+        frame: frame.path,
+        frameId: frame.id,
+        allocation: id,
+        resource
+      })
+    }
+  }
+
+  /** Only the list that it is in knows of it. */
+  moveTo(home: LinkedList<Owned> | undefined): void {
+    this.home?.remove(this)
+    this.home = home
+    home?.append(this)
   }
 
   /**
@@ -237,7 +312,7 @@ export class Frame extends Owned implements Scope.Scope {
     if (this.phase === "closing") return this.closing!.result
     this.phase = "closing"
     this.exit = exit
-    if (this.owned.first === undefined) {
+    if (this.last === undefined) {
       this.closed()
       return Exit.void
     }
@@ -249,7 +324,8 @@ export class Frame extends Owned implements Scope.Scope {
   /** All that it owned has ended. */
   closed(): void {
     this.phase = "closed"
-    this.leaveHome()
+    this.moveTo(undefined)
+    this.onClosed?.()
     const { events } = this.registry
     if (events.active) {
       const stamp = this.stamp()

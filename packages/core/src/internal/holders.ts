@@ -16,7 +16,7 @@ export const isWithin = (frame: object | undefined, outer: object): boolean => {
 
 /** All that the frame and the frames inside it hold, orphans included. */
 export function* allocationsOf(frame: Frame): Generator<Facts> {
-  yield* allocationsIn(frame.owned)
+  for (const list of frame.inside) yield* allocationsIn(list)
   for (const facts of allocationsIn(frame.orphans)) {
     if (isWithin(facts.frame, frame)) yield facts
   }
@@ -51,12 +51,4 @@ export const holdersOf = (frame: Frame, now: number): Array<Holder> => {
     Number(b.state === "acquiring") - Number(a.state === "acquiring") || a.since - b.since ||
     a.allocation - b.allocation
   )
-}
-
-/** Is an acquisition or a release under way in the frame or inside it? */
-export const isBusy = (frame: Frame): boolean => {
-  for (const facts of allocationsIn(frame.owned)) {
-    if (facts.state !== "live") return true
-  }
-  return false
 }

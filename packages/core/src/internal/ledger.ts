@@ -7,9 +7,12 @@
 import type { Cost } from "../Cost.ts"
 import { isAmount, wrongAmount } from "../Cost.ts"
 
+/** As much as can be counted exactly. */
+export const unlimited = Number.MAX_SAFE_INTEGER
+
 export class Ledger {
   readonly unit: string
-  /** `Infinity` in the manager's ledger of a unit that it does not limit, kept to see the use all the same. */
+  /** `unlimited` in the manager's ledger of a unit that it does not limit, kept to see the use all the same. */
   readonly limit: number
   /** The next ledger of the unit on the way out. */
   readonly parent: Ledger | undefined
@@ -30,35 +33,41 @@ export class Ledger {
   get highWaterMark(): number {
     return Math.max(this.mark, this.used)
   }
-
-  /** Charges this ledger and all outer ones, or none; answers the one that refuses. */
-  take(amount: number): Ledger | undefined {
-    let at: Ledger | undefined = this
-    do {
-      const used: number = at.used + amount
-      if (used > at.limit) {
-        this.takeBack(amount, at)
-        return at
-      }
-      at.used = used
-      at = at.parent
-    } while (at !== undefined)
-    return undefined
+  /** Use only falls here, so this is where the mark is kept up. */
+  lower(amount: number): void {
+    if (this.used > this.mark) this.mark = this.used
+    this.used -= amount
   }
+}
 
-  /** Undoes a charge that did not stand, up to a ledger that was not charged: it leaves no mark. */
-  takeBack(amount: number, end: Ledger | undefined): void {
-    for (let at: Ledger | undefined = this; at !== end; at = at!.parent) at!.used -= amount
+/** Is there a limit from here outward that could not hold the amount even when nothing else is in use? */
+export const tooSmallFor = (ledger: Ledger, amount: number): Ledger | undefined => {
+  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
+    if (amount > at.limit) return at
   }
+  return undefined
+}
 
-  give(amount: number): void {
-    let at: Ledger | undefined = this
-    do {
-      if (at.used > at.mark) at.mark = at.used
-      at.used -= amount
-      at = at.parent
-    } while (at !== undefined)
+/** Charges a ledger and all outer ones, or none; answers the one that refuses. */
+const take = (ledger: Ledger, amount: number): Ledger | undefined => {
+  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
+    const used: number = at.used + amount
+    if (used > at.limit) {
+      takeBack(ledger, amount, at)
+      return at
+    }
+    at.used = used
   }
+  return undefined
+}
+
+/** Undoes a charge that did not stand, up to a ledger that was not charged: it leaves no mark. */
+const takeBack = (ledger: Ledger, amount: number, end: Ledger | undefined): void => {
+  for (let at: Ledger | undefined = ledger; at !== end; at = at!.parent) at!.used -= amount
+}
+
+const give = (ledger: Ledger, amount: number): void => {
+  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) at.lower(amount)
 }
 
 /** The ledgers that a frame charges first, by unit: its own, or the nearest one outside. */
@@ -67,10 +76,10 @@ export type Ledgers = Map<string, Ledger>
 /**
  * The ledger of a unit that nobody limits: one of the root without a limit, so that its use is counted all the same.
  */
-const unlimited = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, unit: string): Ledger => {
+export const ledgerAtRoot = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, unit: string): Ledger => {
   let ledger = root.ledgers.get(unit)
   if (ledger === undefined) {
-    ledger = new Ledger(unit, Infinity, undefined, root)
+    ledger = new Ledger(unit, unlimited, undefined, root)
     root.ledgers.set(unit, ledger)
   }
   ledgers.set(unit, ledger)
@@ -80,21 +89,26 @@ const unlimited = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, unit: 
 const undo = (ledgers: Ledgers, cost: Cost, end: string): void => {
   for (const unit in cost) {
     if (unit === end) return
-    ledgers.get(unit)!.takeBack(cost[unit]!, undefined)
+    takeBack(ledgers.get(unit)!, cost[unit]!, undefined)
   }
 }
 
 /**
  * Charges all units or none; answers the ledger that refuses. An amount that can not be charged exactly throws.
  */
-export const charge = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, cost: Cost): Ledger | undefined => {
+export const charge = (
+  ledgers: Ledgers,
+  root: { readonly ledgers: Ledgers },
+  cost: Cost,
+  resource: string
+): Ledger | undefined => {
   for (const unit in cost) {
     const amount = cost[unit]!
     if (!isAmount(amount)) {
       undo(ledgers, cost, unit)
-      throw wrongAmount(unit, amount)
+      throw wrongAmount(resource, unit, amount)
     }
-    const refusing = (ledgers.get(unit) ?? unlimited(ledgers, root, unit)).take(amount)
+    const refusing = take(ledgers.get(unit) ?? ledgerAtRoot(ledgers, root, unit), amount)
     if (refusing !== undefined) {
       undo(ledgers, cost, unit)
       return refusing
@@ -107,5 +121,5 @@ export const charge = (ledgers: Ledgers, root: { readonly ledgers: Ledgers }, co
  * Gives back what was charged.
  */
 export const refund = (ledgers: Ledgers, cost: Cost): void => {
-  for (const unit in cost) ledgers.get(unit)!.give(cost[unit]!)
+  for (const unit in cost) give(ledgers.get(unit)!, cost[unit]!)
 }

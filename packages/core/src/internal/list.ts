@@ -19,6 +19,17 @@ export class LinkedList<T extends Linked<T>> {
     this.last = node
   }
 
+  /** Inserts after a node of this list; at the start when there is none. */
+  insertAfter(before: T | undefined, node: T): void {
+    if (before === this.last) return this.append(node)
+    const next = before === undefined ? this.first! : before.next!
+    node.previous = before
+    node.next = next
+    next.previous = node
+    if (before === undefined) this.first = node
+    else before.next = node
+  }
+
   /** Only for a node that is in this list. */
   remove(node: T): void {
     const { next, previous } = node

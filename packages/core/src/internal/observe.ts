@@ -3,6 +3,7 @@
  */
 import { AllocationState, BudgetState, FrameState, ResourceState, Snapshot } from "../Snapshot.ts"
 import { Frame } from "./frame.ts"
+import { unlimited } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import type { Facts, Owned } from "./owned.ts"
 import type { Statistics } from "./statistics.ts"
@@ -15,7 +16,7 @@ const budgetsOf = (frame: Frame): Array<BudgetState> => {
   for (const ledger of frame.ledgers.values()) {
     if (ledger.owner !== frame) continue
     const { highWaterMark, unit, used } = ledger
-    const limit = ledger.limit === Infinity ? null : ledger.limit
+    const limit = ledger.limit === unlimited ? null : ledger.limit
     budgets.push(new BudgetState({ unit, limit, used, highWaterMark }, unchecked))
   }
   return budgets
@@ -33,8 +34,8 @@ const frameState = (frame: Frame): FrameState =>
     budgets: budgetsOf(frame)
   }, unchecked)
 
-const allocationState = (facts: Facts): AllocationState => {
-  const { callSite, cost, frame, id, orphaned, resource, share, since, state } = facts
+const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
+  const { callSite, cost, frame, id, resource, share, since, state } = facts
   return new AllocationState({
     id,
     resource,
@@ -54,18 +55,18 @@ const resourceState = (statistics: Statistics): ResourceState => new ResourceSta
 export const snapshot = (root: Frame): Snapshot => {
   const frames = [frameState(root)]
   const allocations: Array<AllocationState> = []
-  const visit = (list: LinkedList<Owned>) => {
+  const visit = (list: LinkedList<Owned>, orphaned: boolean) => {
     for (let owned = list.first; owned !== undefined; owned = owned.next) {
       const facts = owned.facts()
-      if (facts !== undefined) allocations.push(allocationState(facts))
+      if (facts !== undefined) allocations.push(allocationState(facts, orphaned))
       if (owned instanceof Frame) {
         frames.push(frameState(owned))
-        visit(owned.owned)
+        for (const inside of owned.inside) visit(inside, orphaned)
       }
     }
   }
-  visit(root.owned)
-  visit(root.orphans)
+  for (const list of root.inside) visit(list, false)
+  visit(root.orphans, true)
   const resources = Array.from(root.registry.statistics.values(), resourceState)
   return new Snapshot({ at: root.registry.now(), frames, allocations, resources }, unchecked)
 }

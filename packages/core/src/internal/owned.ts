@@ -16,10 +16,11 @@ export interface Facts {
   /** The frame that pays for it; also its owner, unless it outlived that frame. */
   readonly frame: { readonly id: number; readonly path: string; readonly parent: object | undefined }
   readonly state: "acquiring" | "live" | "releasing"
+  /** Would it wait out an interruption? */
+  readonly isStubborn: boolean
   readonly share: boolean
   readonly since: number
   readonly cost: Cost
-  readonly orphaned: boolean
   readonly callSite: string | undefined
 }
 
@@ -31,6 +32,8 @@ export interface Closer {
   /** What did not end at once has ended now. */
   ended(owned: Owned): void
 }
+
+const nothing: ReadonlyArray<LinkedList<Owned>> = []
 
 export abstract class Owned implements Linked<Owned> {
   previous: Owned | undefined = undefined
@@ -44,8 +47,8 @@ export abstract class Owned implements Linked<Owned> {
   /** The frame closes without it, since the grace period is over: it moves to the orphans. */
   abstract outlive(): void
   /** What it owns in turn. */
-  get inside(): LinkedList<Owned> | undefined {
-    return undefined
+  get inside(): ReadonlyArray<LinkedList<Owned>> {
+    return nothing
   }
   /** What to tell of it, if it is an allocation. */
   facts(): Facts | undefined {
@@ -58,8 +61,7 @@ export function* allocationsIn(list: LinkedList<Owned>): Generator<Facts> {
   for (let owned = list.first; owned !== undefined; owned = owned.next) {
     const facts = owned.facts()
     if (facts !== undefined) yield facts
-    const inside = owned.inside
-    if (inside !== undefined) yield* allocationsIn(inside)
+    for (const inside of owned.inside) yield* allocationsIn(inside)
   }
 }
 

@@ -26,7 +26,7 @@ import * as Scope from "effect/Scope"
 import { DeadlineExceeded } from "../ResourceError.ts"
 import { Frame } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
-import { holdersOf, isBusy } from "./holders.ts"
+import { holdersOf } from "./holders.ts"
 import type { Timeout } from "./timers.ts"
 
 type Body = Effect.Effect<any, any, any>
@@ -81,7 +81,9 @@ class Inline extends Effectable.Class<any, any, any> {
 
   asEffect(): Body {
     this.outer = this.fiber.context
-    this.fiber.setContext(this.open().context)
+    const frame = this.open()
+    frame.fiber = this.fiber
+    this.fiber.setContext(frame.context)
     return this.body
   }
 
@@ -112,7 +114,11 @@ class Bounded extends Inline implements Timeout {
       this.expired()
       return this.settle(Exit.interrupt())
     }
-    this.child = Effect.runForkWith(frame.context)(this.body as Effect.Effect<any, any>)
+    const body = Effect.withFiber((fiber) => {
+      frame.fiber = fiber
+      return this.body as Effect.Effect<any, any>
+    })
+    this.child = Effect.runForkWith(frame.context)(body)
     const exit = this.child.pollUnsafe()
     if (exit !== undefined) return this.settled = exit
     registry.timers.arm(this, this.options.timeout, frame.openedAt)
@@ -126,11 +132,9 @@ class Bounded extends Inline implements Timeout {
     if (this.settled === undefined && this.child !== undefined) {
       // The caller was interrupted. The deadline stays armed until the body is gone.
       this.child.interruptUnsafe(this.fiber.id)
-      if (this.settled === undefined) {
-        return Effect.flatMap(Effect.exit(this.awaitSettled()), () => this.finish(frame, exit) ?? Effect.void)
-      }
+      return Effect.flatMap(Effect.exit(this.awaitSettled()), (settled) => this.finish(frame, exit, settled))
     }
-    return this.finish(frame, exit)
+    return this.finish(frame, exit, undefined)
   }
 
   /** The deadline, and later the end of the grace period. */
@@ -140,7 +144,8 @@ class Bounded extends Inline implements Timeout {
     this.expired()
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return
-    if (isBusy(frame) || frame.gracePeriod <= 0) return this.leaveBehind()
+    if (frame.isStuck || frame.gracePeriod <= 0) return this.leaveBehind()
+    frame.expiredAt = frame.registry.now()
     if (frame.gracePeriod !== Infinity) {
       frame.registry.timers.arm(this, frame.gracePeriod, frame.registry.now())
     }
@@ -182,21 +187,34 @@ class Bounded extends Inline implements Timeout {
     })
   }
 
-  private finish(frame: Frame, exit: AnyExit): Effect.Effect<void> | undefined {
+  /** What an interrupted body died of while it wound up is not lost. */
+  private finish(frame: Frame, exit: AnyExit, settled: AnyExit | undefined): Effect.Effect<void> {
     frame.registry.timers.cancel(this)
-    return closeFrame(frame, exit)
+    const close = closeFrame(frame, exit) ?? Exit.void
+    const defects = settled === undefined ? [] : defectsOf(settled)
+    return defects.length === 0 ?
+      close :
+      Effect.flatMap(
+        Effect.exit(close),
+        (closed) => Exit.asVoidAll([Exit.failCause(Cause.fromReasons(defects)), closed])
+      )
   }
 }
 
 /** A late body can not change that the deadline passed, but what it died of is not lost. */
 const withDefects = (error: DeadlineExceeded, exit: AnyExit): AnyExit => {
   const cause = Cause.fail(error)
-  if (Exit.isSuccess(exit)) return Exit.failCause(cause)
-  const defects = exit.cause.reasons.filter((reason) => reason._tag === "Die")
+  const defects = defectsOf(exit)
   return Exit.failCause(defects.length === 0 ? cause : Cause.combine(cause, Cause.fromReasons(defects)))
 }
 
-/** Runs a body in a new frame inside `parent`. */
+const defectsOf = (exit: AnyExit): ReadonlyArray<Cause.Reason<never>> =>
+  Exit.isSuccess(exit) ? [] : exit.cause.reasons.filter((reason) => reason._tag === "Die")
+
+/**
+ * Runs a body in a new frame inside `parent`. The deadline of a frame outside interrupts the body of that frame, and
+ * with it what runs on the same fiber; on any other fiber a frame with a timeout looks after its deadline itself.
+ */
 export const run = (
   body: Body,
   key: Context.Key<any, any>,
@@ -204,7 +222,13 @@ export const run = (
   options: FrameOptions,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<any, any, any> => {
-  const bounded = options.timeout !== Infinity && parent.registry.now() + options.timeout < parent.deadline
-  const run = new (bounded ? Bounded : Inline)(body, key, parent, options, fiber)
+  let limits = options
+  let bounded = false
+  if (options.timeout !== Infinity) {
+    const left = parent.deadline - parent.registry.now()
+    bounded = options.timeout < left || !parent.isInterruptedWith(fiber)
+    if (left < options.timeout) limits = { ...options, timeout: Math.max(0, left) }
+  }
+  const run = new (bounded ? Bounded : Inline)(body, key, parent, limits, fiber)
   return Effect.onExitPrimitive(run as Body, (exit) => run.leave(exit))
 }

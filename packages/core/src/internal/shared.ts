@@ -15,25 +15,29 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Access } from "./access.ts"
 import { allocateIn, decode, frameOf, intoHandle, refuseClosed } from "./allocate.ts"
-import type { AnyFiber, Refused, Then } from "./allocate.ts"
+import type { AnyFiber, Refused, Restore, Then } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
 import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
+import { LinkedList } from "./list.ts"
+import type { Owned } from "./owned.ts"
 import type { Registry } from "./registry.ts"
 import { closeFrame, inFrame } from "./run.ts"
 import type { Timeout } from "./timers.ts"
 
 /** The manager's own frame. It keeps the index of what is shared. */
 export class Root extends Frame {
+  /** The frames of shared values. They outlive all others, and end last in, first out among themselves. */
+  readonly values = new LinkedList<Owned>()
   readonly index = new Map<Definition, MutableHashMap.MutableHashMap<unknown, SharedValue>>()
 
   constructor(registry: Registry, options: FrameOptions) {
@@ -41,9 +45,18 @@ export class Root extends Frame {
     this.context = inFrame(registry.context, TimeFrame, this)
   }
 
+  override get last(): Owned | undefined {
+    return this.owned.last ?? this.values.last
+  }
+
+  override get inside(): ReadonlyArray<LinkedList<Owned>> {
+    return [this.owned, this.values]
+  }
+
   override closed(): void {
     super.closed()
     this.registry.timers.close()
+    this.registry.events.close()
   }
 
   find(definition: Definition, params: unknown): SharedValue | undefined {
@@ -85,7 +98,7 @@ class SharedValue implements Timeout {
   private indexed = true
   private acquisition: Fiber.Fiber<Temporal, unknown> | undefined = undefined
   private settled: Exit.Exit<Temporal, unknown> | undefined = undefined
-  private waiting: Array<Told> = []
+  private readonly waiting = new Set<Told>()
 
   constructor(root: Root, definition: Definition, params: unknown, fiber: AnyFiber) {
     this.root = root
@@ -95,22 +108,24 @@ class SharedValue implements Timeout {
     const options = { name: definition.name, timeout: Infinity, budget: undefined, gracePeriod: undefined }
     this.frame = new Frame(root, root.registry, options, fiber.context)
     this.frame.context = inFrame(fiber.context, TimeFrame, this.frame)
+    this.frame.moveTo(root.values)
+    this.frame.onClosed = () => root.registry.timers.cancel(this)
     root.add(this)
   }
 
   /** Acquires on a fiber that belongs to the value, not to its first user. */
   start(): void {
-    const acquire = Effect.uninterruptible(
-      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, intoHandle))
+    const acquire = Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, restore, intoHandle))
     ) as Effect.Effect<Temporal, unknown>
     const acquisition = Effect.runForkWith(this.frame.context)(acquire)
     const exit = acquisition.pollUnsafe()
     if (exit !== undefined) return this.settle(exit)
     this.acquisition = acquisition
     acquisition.addObserver((exit) => this.settle(exit))
-    // Should the manager close meanwhile, the acquisition has no purpose any more.
+    // Should the manager close meanwhile, the acquisition has no purpose any more, but what it acquires has to go first.
     const { finalizers } = this.frame.state as Scope.State.Open
-    finalizers!.set(this, () => Effect.sync(() => this.acquisition?.interruptUnsafe()))
+    finalizers!.set(this, () => Fiber.interrupt(acquisition))
   }
 
   enter(): void {
@@ -119,11 +134,12 @@ class SharedValue implements Timeout {
   }
 
   /** The value, as soon as it is there. A user that stops waiting leaves like one that has got it. */
-  await(): Effect.Effect<Temporal, any> {
+  await(restore: Restore): Effect.Effect<Temporal, any> {
     if (this.settled !== undefined) return this.settled
-    return Effect.interruptible(Effect.callback((resume) => {
-      if (this.settled !== undefined) resume(this.settled)
-      else this.waiting.push(resume)
+    return restore(Effect.callback<Temporal, unknown>((resume) => {
+      if (this.settled !== undefined) return resume(this.settled)
+      this.waiting.add(resume)
+      return Effect.sync(() => this.waiting.delete(resume))
     }))
   }
 
@@ -146,7 +162,7 @@ class SharedValue implements Timeout {
 
   /** The idle time is over. */
   expire(): void {
-    this.endNow()
+    this.endInBackground()
   }
 
   retire(): Effect.Effect<void> | undefined {
@@ -165,14 +181,28 @@ class SharedValue implements Timeout {
     return closeFrame(this.frame, Exit.void)
   }
 
+  /** Nobody waits for it, so what the release dies of is logged. */
+  private endInBackground(): void {
+    const ending = this.endNow()
+    if (ending === undefined) return
+    const message = `The release of "${this.definition.name}" died`
+    Effect.runForkWith(this.root.registry.context)(
+      Effect.catchCause(ending, (cause) => Effect.logError(message, cause))
+    )
+  }
+
   private settle(exit: Exit.Exit<Temporal, unknown>): void {
     this.acquisition = undefined
-    this.settled = exit
-    const { waiting } = this
-    this.waiting = []
+    this.settled = Exit.isFailure(exit) && this.root.phase !== "open"
+      ? refuseClosed(this.root, this.definition.name)
+      : exit
+    const waiting = Array.from(this.waiting)
+    this.waiting.clear()
     // Whoever is told may leave at once: the value has to stand, or be gone, before that.
-    if (Exit.isFailure(exit) || this.users === 0) this.endNow()
-    for (const told of waiting) told(exit)
+    if (Exit.isFailure(exit) || this.users === 0) this.endInBackground()
+    // A value that another one was made from has to outlive it.
+    else this.frame.moveTo(this.root.values)
+    for (const told of waiting) told(this.settled)
   }
 
   private unindex(): void {
@@ -215,16 +245,21 @@ export class Share<A = any> extends Allocation<A> {
     this.statistics.shares--
   }
 
+  /** A value used by turns is not handed out as such. */
+  override get usable(): A | this {
+    return this.shared!.access === undefined ? this.value : this
+  }
+
   get access() {
     return this.shared!.access?.state
   }
 
-  read<B, E, R>(f: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, any, R> {
-    return this.turn(false, f)
+  get read() {
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(false, f)
   }
 
-  write<B, E, R>(f: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, any, R> {
-    return this.turn(true, f)
+  get write() {
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(true, f)
   }
 
   /** Runs the body in its turn; the value stays at least until then. */
@@ -233,7 +268,7 @@ export class Share<A = any> extends Allocation<A> {
       Effect.suspend((): Effect.Effect<B, any, R> => {
         if (!this.isLive) return Effect.fail(this.gone())
         const shared = this.shared!
-        const value = this.value
+        const { value } = this
         shared.enter()
         return Effect.onExitPrimitive(
           restore(shared.access!.take(write, Effect.suspend(() => f(value)))),
@@ -250,13 +285,14 @@ export const allocateShared = (
   definition: Definition,
   input: unknown,
   fiber: AnyFiber,
+  restore: Restore,
   then: Then
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const params = decode(definition, input)
   if (Exit.isFailure(params)) return params as Refused
-  return shareIn(frame, definition, params.value, fiber, then)
+  return shareIn(frame, definition, params.value, fiber, restore, then)
 }
 
 export const shareIn = (
@@ -264,6 +300,7 @@ export const shareIn = (
   definition: Definition,
   params: unknown,
   fiber: AnyFiber,
+  restore: Restore,
   then: Then
 ): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
@@ -276,7 +313,7 @@ export const shareIn = (
   share.shared = shared
   shared.enter()
   if (isFirst) shared.start()
-  return then(share, shared.await(), fiber)
+  return then(share, shared.await(restore), fiber)
 }
 
 /** Ends the values of a definition, or the one with these params: now if nobody uses it, else with its last user. */
@@ -289,5 +326,10 @@ export const retire = (
     ? Array.from(MutableHashMap.values(root.index.get(definition) ?? MutableHashMap.empty<unknown, SharedValue>()))
     : [root.find(definition, only.params)].filter((value) => value !== undefined)
   const ending = found.map((value) => value.retire()).filter((effect) => effect !== undefined)
-  return ending.length === 0 ? Effect.void : Effect.asVoid(Effect.all(ending, { concurrency: "unbounded" }))
+  if (ending.length === 0) return Effect.void
+  // All of them end, whatever one of them dies of.
+  return Effect.flatMap(
+    Effect.forEach(ending, Effect.exit, { concurrency: "unbounded" }),
+    (exits) => Exit.asVoidAll(exits)
+  )
 }

@@ -54,7 +54,10 @@ class Queue {
     timeout.queue = this
     timeout.at = now + this.duration
     if (this.waiting.first === undefined) this.timers.idle.delete(this)
-    this.waiting.append(timeout)
+    // One armed for an earlier moment, by someone who was held up, goes before those armed meanwhile.
+    let before = this.waiting.last
+    while (before !== undefined && before.at > timeout.at) before = before.previous
+    this.waiting.insertAfter(before, timeout)
     if (this.sleeper === undefined) {
       const sleep = this.timers.clock.sleep(Duration.millis(this.duration))
       this.sleeper = Effect.runForkWith(this.timers.context)(Effect.andThen(sleep, this.fire))
