@@ -82,12 +82,5 @@ export const comparisons: ReadonlyArray<Comparison> = [
     theirs: side("scoped(timeout)", () => Effect.scoped(Effect.timeout(suspending, 60_000))),
     bar: 0.7,
     operations: 3_000
-  },
-  {
-    title: "a frame without a deadline around a body that does not",
-    ours: side("frame", () => TimeFrame.run(Effect.void, { name: "query" })),
-    theirs: side("scoped", () => Effect.scoped(Effect.void)),
-    bar: 2,
-    operations: 3_000
   }
 ]

@@ -99,6 +99,7 @@ class Finalizers extends Map<object, any> {
   }
 
   override set(key: object, finalize: Finalize): this {
+    this.delete(key)
     return super.set(key, new Finalizer(this.frame, finalize))
   }
 
