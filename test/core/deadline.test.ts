@@ -1,6 +1,6 @@
 import { Allocation, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Latch } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
 import { defectsOf, failureOf, heldNow, makeGated, makeLog, managed, settle, start, tagOf, usedBy } from "./fixtures.ts"
 
@@ -48,6 +48,24 @@ describe("At its deadline a frame", () => {
       )
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(fiber), "frame")
+    }).pipe(managed()))
+
+  it.effect("does not wait for a fiber of its scope that is stuck in an acquisition", () =>
+    Effect.gen(function*() {
+      const Slow = ResourceDefinition.temporal("slow", {
+        acquire: () => Effect.sleep("2 seconds"),
+        release: () => Effect.void
+      })
+      const fiber = yield* Effect.forkScoped(ResourceManager.allocate(Slow)).pipe(
+        Effect.andThen(Effect.never),
+        TimeFrame.run({ name: "frame", timeout: "20 millis", gracePeriod: "500 millis" }),
+        Effect.exit,
+        Effect.andThen(Clock.currentTimeMillis),
+        start
+      )
+      yield* TestClock.adjust("20 millis")
+      assert.strictEqual(fiber.pollUnsafe()?._tag, "Success")
+      assert.strictEqual(yield* Fiber.join(fiber), 20)
     }).pipe(managed()))
 
   it.effect("that lies within another one, is the one to fail", () =>

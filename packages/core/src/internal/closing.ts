@@ -18,6 +18,8 @@ export interface Closable {
   /** When the grace period began, if that was before the closing. */
   readonly expiredAt: number | undefined
   readonly registry: { readonly timers: Timers; now(): number }
+  /** What is started, but not waited for. */
+  isLeftBehind(owned: Owned): boolean
   /** Called once, when nothing is owned any more. */
   closed(): void
 }
@@ -54,7 +56,7 @@ export class Closing implements Closer, Timeout {
     for (let owned = this.frame.last; owned !== undefined; owned = this.frame.last) {
       this.current = owned
       if (owned.end(this)) continue
-      if (this.overdue) {
+      if (this.overdue || this.frame.isLeftBehind(owned)) {
         owned.outlive()
         continue
       }

@@ -42,12 +42,15 @@ type Finalize = (exit: Exit.Exit<any, any>) => Effect.Effect<unknown>
 /** A finalizer that Effect's Scope functions put on the frame. */
 class Finalizer extends Owned {
   readonly frame: Frame
+  /** A fiber, when it is the one that interrupts a fiber of the scope and waits for its end. */
+  readonly key: object
   readonly finalize: Finalize
   home: LinkedList<Owned>
 
-  constructor(frame: Frame, finalize: Finalize) {
+  constructor(frame: Frame, key: object, finalize: Finalize) {
     super()
     this.frame = frame
+    this.key = key
     this.finalize = finalize
     this.home = frame.owned
     this.home.append(this)
@@ -100,7 +103,7 @@ class Finalizers extends Map<object, any> {
 
   override set(key: object, finalize: Finalize): this {
     this.delete(key)
-    return super.set(key, new Finalizer(this.frame, finalize))
+    return super.set(key, new Finalizer(this.frame, key, finalize))
   }
 
   override delete(key: object): boolean {
@@ -125,7 +128,7 @@ export class Frame extends Owned implements Scope.Scope {
   /** The context that finalizers and background work of the frame run in. */
   context: Context.Context<never>
   phase: Phase = "open"
-  /** When its deadline passed with the body still running: the grace period covers all that has to end from then on. */
+  /** When its deadline passed, if it did: the grace period covers all that has to end from then on. */
   expiredAt: number | undefined = undefined
   readonly owned = new LinkedList<Owned>()
   /** What outlived its frame; only the root's is used. */
@@ -269,6 +272,18 @@ export class Frame extends Owned implements Scope.Scope {
     }
     waits = true
     return true
+  }
+
+  /**
+   * Past the deadline, a fiber of the scope is not waited for while something that was to be acquired here ignores the
+   * interruption: it may well be that fiber.
+   */
+  isLeftBehind(owned: Owned): boolean {
+    if (this.expiredAt === undefined || !(owned instanceof Finalizer) || !Fiber.isFiber(owned.key)) return false
+    for (const facts of allocationsIn(this.orphans)) {
+      if (facts.state === "acquiring" && facts.isStubborn && facts.frame === this) return true
+    }
+    return false
   }
 
   get isOpen(): boolean {

@@ -145,7 +145,6 @@ class Bounded extends Inline implements Timeout {
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return
     if (frame.isStuck || frame.gracePeriod <= 0) return this.leaveBehind()
-    frame.expiredAt = frame.registry.now()
     if (frame.gracePeriod !== Infinity) {
       frame.registry.timers.arm(this, frame.gracePeriod, frame.registry.now())
     }
@@ -156,6 +155,7 @@ class Bounded extends Inline implements Timeout {
     const { events } = frame.registry
     const holders = holdersOf(frame, frame.registry.now())
     if (frame.phase === "open") frame.phase = "expired"
+    frame.expiredAt = frame.registry.now()
     this.error = new DeadlineExceeded({
       frame: frame.path,
       timeout: frame.timeout,
