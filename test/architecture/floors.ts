@@ -23,7 +23,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   [
     "lifetime",
     ["internal/owned"],
-    ["internal/closing"],
+    ["internal/closing", "internal/finalizers"],
     ["internal/frame"],
     ["internal/holders", "internal/manager", "internal/observe"],
     ["internal/run"],
@@ -37,8 +37,9 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "sharing",
-    ["internal/access"],
-    ["internal/shared"]
+    ["internal/access", "internal/root"],
+    ["internal/sharedValue"],
+    ["internal/share"]
   ],
   [
     "manager",

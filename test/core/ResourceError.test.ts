@@ -44,13 +44,13 @@ const errors = {
 describe("The message of", () => {
   it("InvalidParams says which resource and what is wrong", () => {
     expect(errors.InvalidParams.message).toMatchInlineSnapshot(
-      `"The params of "buffer" do not fit its schema: Expected number, got "x""`
+      `"The params of "buffer" do not fit its schema, so nothing was acquired: Expected number, got "x""`
     )
   })
 
   it("UnknownResource says which names there are", () => {
     expect(errors.UnknownResource.message).toMatchInlineSnapshot(
-      `"No resource is called "bufer"; this catalog has "buffer", "client""`
+      `"No resource is called "bufer": this catalog has "buffer", "client". Add it to ResourceCatalog.make"`
     )
   })
 
@@ -66,7 +66,7 @@ describe("The message of", () => {
 
   it("DeadlineExceeded says what was waited for and what was held", () => {
     expect(errors.DeadlineExceeded.message).toMatchInlineSnapshot(`
-      "The frame server/request did not end within 250 ms while waiting for "connection", "lock". It held:
+      "The frame server/request did not end within 250 ms while waiting for "connection", "lock": give it more time, or less to do. It held:
         - "buffer" by server/request for 95 ms
         - "buffer" by server/request for 190 ms
         - "buffer" by server/request for 285 ms
@@ -75,7 +75,9 @@ describe("The message of", () => {
         - and 2 more"
     `)
     const idle = new ResourceError.DeadlineExceeded({ frame: "a", holders: [], timeout: 1, waitingFor: [] })
-    expect(idle.message).toMatchInlineSnapshot(`"The frame a did not end within 1 ms. It held nothing"`)
+    expect(idle.message).toMatchInlineSnapshot(
+      `"The frame a did not end within 1 ms: give it more time, or less to do. It held nothing"`
+    )
   })
 
   it("BudgetExceeded says who has it, and when it can never fit", () => {
@@ -83,7 +85,8 @@ describe("The message of", () => {
       ""buffer" in server/request needs 50 memory, but server has 40 of 100 left. Held by:
         - 30 memory in "buffer" by server/request for 285 ms
         - 20 memory in "buffer" by server/request for 190 ms [acquiring]
-        - 10 memory in "buffer" by the manager for 95 ms (handleRequest)"
+        - 10 memory in "buffer" by the manager for 95 ms (handleRequest)
+      Release one of them earlier, or raise the limit"
     `)
     const never = new ResourceError.BudgetExceeded({ ...errors.BudgetExceeded, requested: 101 })
     expect(never.message).toMatchInlineSnapshot(

@@ -32,8 +32,12 @@ describe("A frame releases what it owns", () => {
     Effect.gen(function*() {
       const { lines, say, Thing } = makeLog()
       const Session = ResourceDefinition.temporal("session", {
-        acquire: () => Effect.andThen(ResourceManager.allocate(Thing, "connection"), say("+session")),
-        release: () => Effect.sync(() => lines.push("-session"))
+        acquire: () =>
+          Effect.all([
+            ResourceManager.allocate(Thing, "connection"),
+            say("+session"),
+            Effect.addFinalizer(() => say("-session"))
+          ])
       })
       yield* ResourceManager.allocate(Session).pipe(TimeFrame.run({ name: "frame" }))
       assert.deepStrictEqual(lines, ["+connection", "+session", "-session", "-connection"])
@@ -240,19 +244,19 @@ describe("A closed frame", () => {
       assert.deepStrictEqual(lines, [])
     }).pipe(managed()))
 
-  it.effect("makes frames inside it closed as well, for allocations, scopes and budgets", () =>
+  it.effect("lets a frame that is opened inside it go into the nearest one that is open", () =>
     Effect.gen(function*() {
       const { lines, say, Thing } = makeLog()
       const closed = yield* TimeFrame.current.pipe(TimeFrame.run({ name: "closed", budget: { memory: 1 } }))
       const exit = yield* Effect.gen(function*() {
-        yield* Effect.addFinalizer(() => say("finalizer at once"))
+        assert.strictEqual(yield* TimeFrame.path, "inside")
+        yield* Effect.addFinalizer(() => say("finalizer"))
         lines.push("body")
-        return yield* ResourceManager.allocate(Thing, "in vain")
+        return yield* ResourceManager.allocate(Thing, "in a frame of its own")
       }).pipe(TimeFrame.run({ name: "inside" }), TimeFrame.provide(closed), Effect.exit)
-      assert.deepInclude(failureOf(exit), { _tag: "FrameClosed", frame: "closed/inside" })
-      assert.deepStrictEqual(lines, ["finalizer at once", "body"])
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(lines, ["body", "+in a frame of its own", "-in a frame of its own", "finalizer"])
       const timed = yield* ResourceManager.allocate(Thing, "in vain").pipe(
-        TimeFrame.run({ name: "bounded", timeout: "1 second" }),
         TimeFrame.provide(closed),
         Effect.exit
       )

@@ -166,7 +166,7 @@ export class Driver {
       const limits: Amounts = { ...(b & 1 ? { u: 1 + c % 6 } : {}), ...(b & 2 ? { v: 1 + c % 5 } : {}) }
       const timeout = how === "run" && b & 4 ? 1 + c * 37 : Infinity
       const name = `f${this.frames.length}`
-      const model = this.model.openFrame(outer, name, limits, timeout)
+      const model = this.model.openFrame(outer, name, limits, timeout, how === "make")
       const gate = Latch.makeUnsafe()
       const inside = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         parent === undefined ? effect : TimeFrame.provide(effect, parent) as Effect.Effect<A, E, R>

@@ -60,7 +60,10 @@ export class Model {
     this.root = { name: "", parent: undefined, limits, ownDeadline: Infinity, deadline: Infinity, open: true }
   }
 
-  openFrame(parent: FrameModel, name: string, limits: Amounts, timeout: number): FrameModel {
+  /** One that is made ends with the scope that it is made in: that of the frame around it. */
+  openFrame(around: FrameModel, name: string, limits: Amounts, timeout: number, isMade: boolean): FrameModel {
+    let parent = around
+    while (!parent.open && parent.parent !== undefined) parent = parent.parent
     const own = this.now + timeout
     const frame: FrameModel = {
       name,
@@ -68,7 +71,7 @@ export class Model {
       limits,
       ownDeadline: own < parent.deadline ? own : Infinity,
       deadline: Math.min(own, parent.deadline),
-      open: parent.open
+      open: isMade ? around.open : parent.open
     }
     this.frames.push(frame)
     return frame

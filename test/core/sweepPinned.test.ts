@@ -50,8 +50,11 @@ describe("Closing", () => {
       const log: Array<string> = []
       const Socket = ResourceDefinition.temporal("socket", told("socket", log))
       const Client = ResourceDefinition.temporal("client", {
-        acquire: () => Effect.as(ResourceManager.allocate(Socket), "client"),
-        release: () => Effect.sync(() => void log.push("client"))
+        acquire: () =>
+          Effect.andThen(
+            ResourceManager.allocate(Socket),
+            Effect.addFinalizer(() => Effect.sync(() => void log.push("client")))
+          )
       })
       yield* TimeFrame.run(ResourceManager.allocate(Client), { name: "frame" })
       assert.deepStrictEqual(log, ["client", "socket"])

@@ -25,6 +25,18 @@ export class Meant extends Error {}
 const isLibraryError = (defect: unknown) =>
   defect instanceof ResourceError.DeadlineExceeded || defect instanceof ResourceError.FrameClosed
 
+/** A defect that nobody meant. */
+export const unmeant = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit)) return undefined
+  const defects = exit.cause.reasons.filter((reason) => reason._tag === "Die").map((reason) => reason.defect)
+  // Beside a defect of a finalizer Effect makes defects of the failures as well.
+  const isMeant = (defect: unknown) => defect instanceof Meant || defect === "refused" || isLibraryError(defect)
+  if (defects.every(isMeant) && (defects.length === 0 || defects.some((defect) => defect instanceof Meant))) {
+    return undefined
+  }
+  return `a defect: ${Cause.pretty(exit.cause)}`
+}
+
 export interface Value {
   readonly id: number
   closed: number
@@ -64,12 +76,8 @@ export class World {
 
   /** A defect that nobody meant, or nothing. */
   note(exit: Exit.Exit<unknown, unknown>): void {
-    if (Exit.isSuccess(exit)) return
-    const defects = exit.cause.reasons.filter((reason) => reason._tag === "Die").map((reason) => reason.defect)
-    // Beside a defect of a finalizer Effect makes defects of the failures as well.
-    const isMeant = (defect: unknown) => defect instanceof Meant || defect === "refused" || isLibraryError(defect)
-    if (defects.every(isMeant) && (defects.length === 0 || defects.some((defect) => defect instanceof Meant))) return
-    this.troubles.push(`a defect: ${Cause.pretty(exit.cause)}`)
+    const defect = unmeant(exit)
+    if (defect !== undefined) this.troubles.push(defect)
   }
 
   /** Runs a part of the body or a rival to its end, whatever that is. */
@@ -159,7 +167,7 @@ export type Named<Name extends string> = Definition & { readonly name: Name }
 export type ReadWriteDefinition = ResourceDefinition.ReadWrite<void, Value, string>
 
 /** A clock that counts who sleeps: a timeout that was not cancelled keeps the process alive. */
-const counting = (clock: Clock.Clock, world: World): Clock.Clock => ({
+export const counting = (clock: Clock.Clock, world: { sleeping: number }): Clock.Clock => ({
   currentTimeMillis: clock.currentTimeMillis,
   currentTimeNanos: clock.currentTimeNanos,
   monotonicTimeNanos: clock.monotonicTimeNanos,
@@ -210,11 +218,20 @@ export const troublesOf = (snapshot: Snapshot.Snapshot, idle: ReadonlySet<string
 export const booksOf = (snapshot: Snapshot.Snapshot): Array<string> => {
   const troubles: Array<string> = []
   const parents = new Map(snapshot.frames.map((frame) => [frame.id, frame.parent]))
+  // An orphan may belong to a frame that is gone, and still be charged to the frames around that one.
+  const around = (path: string) =>
+    snapshot.frames.filter((frame) => path.startsWith(`${frame.path}/`)).sort((a, b) =>
+      b.path.length - a.path.length
+    )[0]
   for (const frame of snapshot.frames) {
     for (const { highWaterMark, limit, unit, used } of frame.budgets) {
       let held = 0
       for (const one of snapshot.allocations) {
-        let at: number | null | undefined = frame.parent === null ? frame.id : one.frameId
+        let at: number | null | undefined = frame.parent === null
+          ? frame.id
+          : parents.has(one.frameId)
+          ? one.frameId
+          : around(one.frame)?.id
         while (at !== frame.id && at !== null && at !== undefined) at = parents.get(at)
         if (at === frame.id) held += one.cost[unit] ?? 0
       }

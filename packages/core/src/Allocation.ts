@@ -8,6 +8,7 @@ import { dual } from "effect/Function"
 import { hasProperty } from "effect/Predicate"
 import type * as TxRef from "effect/TxRef"
 import { chargeTo, refuseClosed } from "./internal/allocate.ts"
+import type { Refused } from "./internal/allocate.ts"
 import * as internal from "./internal/allocation.ts"
 import type { Frame } from "./internal/frame.ts"
 import { charge, refund } from "./internal/ledger.ts"
@@ -105,17 +106,20 @@ export const transfer: {
         throw new TypeError(`"${allocation.resource}" can not move to a frame of another manager`)
       }
       if (frame.phase !== "open") return refuseClosed(frame, allocation.resource) as Exit.Exit<never, FrameClosed>
-      if (allocation.cost !== undefined) {
-        const { cost, frame: from } = allocation
-        // Both frames may share an outer limit, which the move leaves as it is.
-        refund(from.ledgers, cost)
-        const refused = chargeTo(frame, cost, allocation.resource)
-        if (refused !== undefined) {
-          charge(from.ledgers, from.root, cost, allocation.resource)
-          return refused as Exit.Exit<never, BudgetExceeded>
-        }
-      }
-      allocation.moveTo(frame)
+      const refused = moveCharges(allocation, frame)
+      if (refused !== undefined) return refused as Exit.Exit<never, BudgetExceeded>
+      allocation.changeFrame(frame)
       return Exit.void
     })
 )
+
+/** Moves what the allocation and those inside it were charged: all of it or nothing. */
+const moveCharges = (allocation: internal.Allocation, to: Frame): Refused | undefined => {
+  const { frame: from, resource } = allocation
+  const cost = allocation.totalCost
+  // Both frames may share an outer limit, which the move leaves as it is.
+  refund(from.ledgers, cost)
+  const refused = chargeTo(to, cost, resource)
+  if (refused !== undefined) charge(from.ledgers, from.root, cost, resource)
+  return refused
+}

@@ -5,7 +5,8 @@
 import * as Duration from "effect/Duration"
 
 /**
- * Milliseconds since the epoch of the manager's `Clock`; `Infinity` when there is none.
+ * Milliseconds of the monotonic clock of the manager, so that setting the wall clock moves no deadline; `Infinity` when
+ * there is none.
  */
 export type Deadline = number
 

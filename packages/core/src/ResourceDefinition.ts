@@ -86,10 +86,18 @@ interface Absent {
   readonly _: unique symbol
 }
 
-/** One way of undoing only: a release of its own, or the Scope of the acquisition. */
-type Sound<Name extends string, R, X, D> = [X] extends [Absent] ? Named<Name, D>
-  : Extract<R, Scope.Scope> extends never ? Named<Name, D>
-  : "a definition whose acquire uses Scope can not have a release: add a finalizer in acquire instead"
+/** A time frame, as far as a requirement shows it: this module stands below the one that makes them. */
+interface AnyFrame {
+  readonly "~chronovyan/core/TimeFrame": unknown
+}
+
+/** What the library provides to an acquisition that undoes itself: its Scope, and the frame for what it allocates. */
+type Provided = Scope.Scope | AnyFrame
+
+/** One way of undoing only: a release of its own, or what the acquisition registers and allocates. */
+type Sound<Name extends string, R, X, D, Banned = Provided> = [X] extends [Absent] ? Named<Name, D>
+  : Extract<R, Banned> extends never ? Named<Name, D>
+  : "a definition whose acquire uses Scope, or allocates, can not have a release: add a finalizer in acquire instead"
 
 /** What the library refuses with before `acquire` runs. */
 type Refusal<E> = Extract<E, InvalidParams | BudgetExceeded>
@@ -103,13 +111,14 @@ export interface Options<S extends Schema.Constraint, C extends Cost, A, E, R, X
   /** What an allocation takes out of the budgets, from the decoded params. Default: nothing. */
   readonly cost?: (params: S["Type"]) => C
   /**
-   * Makes the value. With a `release` it runs uninterruptibly, as in `Effect.acquireRelease`. Without one it may use
-   * `Scope`, which ends with the allocation, and can be interrupted.
+   * Makes the value. With a `release` it runs uninterruptibly, as in `Effect.acquireRelease`. Without one it can be
+   * interrupted, and may use `Scope` and allocate: it runs in a frame of its own, which ends with the allocation.
    */
   readonly acquire: (params: S["Type"]) => Effect.Effect<A, E, R>
   /**
-   * Gives the value back, with the services that there were when it was acquired. An `acquire` that uses `Scope` needs
-   * none, and can have none: register what else there is to undo in that scope.
+   * Gives the value back, with the services that there were when it was acquired. An `acquire` that uses `Scope` or
+   * allocates needs none, and can have none: register what else there is to undo in that scope. Write it after `acquire`,
+   * which tells TypeScript what the value is.
    */
   readonly release?: (value: NoInfer<A>, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<X, never, R2>
   /**
@@ -160,7 +169,7 @@ export const temporal = <
 >(
   name: Name,
   options: Options<S, C, A, E, R, X, R2>
-): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>> =>
+): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>> =>
   make({ ...recipe(name, options), kind: "temporal", idleTimeToLive: 0 })
 
 /**
@@ -180,7 +189,7 @@ export const persistent: {
   >(
     name: Name,
     options: Options<S, C, A, E, R, X, R2> & { readonly access: "readWrite" }
-  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>, Scope.Scope>
   <
     const Name extends string,
     A,
@@ -193,7 +202,7 @@ export const persistent: {
   >(
     name: Name,
     options: Options<S, C, A, E, R, X, R2> & { readonly access?: "direct" }
-  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>, Scope.Scope>
 } = (name: string, options: AnyOptions): any =>
   make({ ...recipe(name, options), kind: "persistent", idleTimeToLive: Infinity })
 
@@ -214,7 +223,7 @@ export const shared: {
   >(
     name: Name,
     options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access: "readWrite" }
-  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ReadWrite<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>, Scope.Scope>
   <
     const Name extends string,
     A,
@@ -227,7 +236,7 @@ export const shared: {
   >(
     name: Name,
     options: Options<S, C, A, E, R, X, R2> & SharedOptions & { readonly access?: "direct" }
-  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Scope.Scope> | R2>>
+  ): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>, Scope.Scope>
 } = (name: string, options: AnyOptions & SharedOptions): any =>
   make({
     ...recipe(name, options),

@@ -15,8 +15,8 @@ export class Holder extends Schema.Class<Holder>("@chronovyan/core/Holder")({
   resource: Schema.String,
   /** The path of the frame that owns it. */
   frame: Schema.String,
-  /** Where it stands: `acquiring`, `live` or `releasing`. */
-  state: Schema.Literals(["acquiring", "live", "releasing"]),
+  /** Where it stands; `charged` is one of a set whose turn to be acquired has not come yet. */
+  state: Schema.Literals(["charged", "acquiring", "live", "releasing"]),
   /** Since when, in milliseconds since the epoch. */
   since: Schema.Number,
   /** How long that was, in milliseconds. */
@@ -30,14 +30,15 @@ export class Holder extends Schema.Class<Holder>("@chronovyan/core/Holder")({
 const named = 5
 
 /** The first few holders in words, for messages. */
-const list = (holders: ReadonlyArray<Holder>, unit?: string): string => {
+const list = (holders: ReadonlyArray<Holder>, omitted: number | undefined, unit?: string): string => {
   const lines = holders.slice(0, named).map((holder) => {
     const amount = unit === undefined ? "" : ` ${holder.amount} ${unit} in`
     const site = holder.callSite === undefined ? "" : ` (${holder.callSite})`
     const state = holder.state === "live" ? "" : ` [${holder.state}]`
     return `\n  -${amount} "${holder.resource}" by ${frameName(holder.frame)} for ${holder.age} ms${state}${site}`
   })
-  if (holders.length > named) lines.push(`\n  - and ${holders.length - named} more`)
+  const others = (omitted ?? 0) + Math.max(0, holders.length - named)
+  if (others > 0) lines.push(`\n  - and ${others} more`)
   return lines.join("")
 }
 
@@ -52,7 +53,7 @@ export class InvalidParams extends Schema.TaggedError<InvalidParams>()("InvalidP
   issue: Schema.String
 }) {
   override get message(): string {
-    return `The params of "${this.resource}" do not fit its schema: ${this.issue}`
+    return `The params of "${this.resource}" do not fit its schema, so nothing was acquired: ${this.issue}`
   }
 }
 
@@ -65,7 +66,8 @@ export class UnknownResource extends Schema.TaggedError<UnknownResource>()("Unkn
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    return `No resource is called "${this.resource}"; this catalog has ${this.known.map((n) => `"${n}"`).join(", ")}`
+    const known = this.known.length === 0 ? "no definitions" : this.known.map((name) => `"${name}"`).join(", ")
+    return `No resource is called "${this.resource}": this catalog has ${known}. Add it to ResourceCatalog.make`
   }
 }
 
@@ -95,14 +97,19 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   timeout: Schema.Number,
   /** The names of the resources whose acquisition had not ended. */
   waitingFor: Schema.Array(Schema.String),
-  holders: Schema.Array(Holder)
+  /** The first hundred. */
+  holders: Schema.Array(Holder),
+  /** How many there are besides; absent when there are none. */
+  omitted: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
     const waiting = this.waitingFor.length === 0
       ? ""
       : ` while waiting for ${this.waitingFor.map((name) => `"${name}"`).join(", ")}`
-    const held = this.holders.length === 0 ? "It held nothing" : `It held:${list(this.holders)}`
-    return `The frame ${frameName(this.frame)} did not end within ${this.timeout} ms${waiting}. ${held}`
+    const held = this.holders.length === 0 ? "It held nothing" : `It held:${list(this.holders, this.omitted)}`
+    return `The frame ${frameName(this.frame)} did not end within ${
+      Math.ceil(this.timeout)
+    } ms${waiting}: give it more time, or less to do. ${held}`
   }
 }
 
@@ -121,7 +128,10 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   resource: Schema.String,
   /** The frame that asked. */
   requestedBy: Schema.String,
-  holders: Schema.Array(Holder)
+  /** The hundred largest. */
+  holders: Schema.Array(Holder),
+  /** How many there are besides; absent when there are none. */
+  omitted: Schema.optionalKey(Schema.Int)
 }) {
   /** It can never fit, even when everything else has been given back. */
   get neverFits(): boolean {
@@ -132,7 +142,9 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
       `${frameName(this.frame)} has ${this.limit - this.used} of ${this.limit} left`
     return this.neverFits
       ? `${what}. It can never fit: raise the limit or ask for less`
-      : `${what}. Held by:${list(this.holders, this.unit)}`
+      : `${what}. Held by:${
+        list(this.holders, this.omitted, this.unit)
+      }\nRelease one of them earlier, or raise the limit`
   }
 }
 

@@ -18,8 +18,10 @@ import type { Definition } from "./internal/definition.ts"
 import * as internal from "./internal/manager.ts"
 import * as observe from "./internal/observe.ts"
 import { Registry } from "./internal/registry.ts"
+import { Root } from "./internal/root.ts"
 import { closeFrame } from "./internal/run.ts"
-import { allocateShared, retire as retireValues, Root } from "./internal/shared.ts"
+import { allocateShared, retire as retireValues } from "./internal/share.ts"
+import type { SharedValue } from "./internal/sharedValue.ts"
 import type * as ResourceDefinition from "./ResourceDefinition.ts"
 import type { FrameClosed, InvalidParams } from "./ResourceError.ts"
 import type { ResourceEvent } from "./ResourceEvent.ts"
@@ -182,7 +184,7 @@ export const retire: {
 } = (...args: [definition: ResourceDefinition.Any, params?: unknown]): any => {
   const definition = args[0] as unknown as Definition
   return Effect.uninterruptible(Effect.flatMap(ResourceManager, (manager) => {
-    const root = internal.rootOf(manager) as Root
+    const root = internal.rootOf(manager) as Root<SharedValue>
     if (args.length === 1 || definition.decode === undefined) return retireValues(root, definition, undefined)
     const params = decode(definition, args[1])
     return Exit.isSuccess(params) ? retireValues(root, definition, { params: params.value }) : params

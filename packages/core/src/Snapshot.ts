@@ -35,7 +35,8 @@ export class AllocationState extends Schema.Class<AllocationState>("@chronovyan/
   /** The frame that owns it and pays for it. */
   frameId: Schema.Int,
   frame: Schema.String,
-  state: Schema.Literals(["acquiring", "live", "releasing"]),
+  /** `charged` is one of a set whose turn to be acquired has not come yet. */
+  state: Schema.Literals(["charged", "acquiring", "live", "releasing"]),
   /** The use of a shared or persistent value, not a value of its own. */
   share: Schema.Boolean,
   /** Its frame closed without it. */
@@ -180,7 +181,7 @@ const frameLine = (frame: FrameState, at: number): string => {
   return `${text(frame.name)}${list(times)}${list(frame.budgets.map(budget))}`
 }
 
-const verbs = { acquiring: "acquiring for", live: "held", releasing: "releasing for" }
+const verbs = { charged: "charged for", acquiring: "acquiring for", live: "held", releasing: "releasing for" }
 
 const allocationLine = (allocation: AllocationState, at: number): string => {
   const verb = allocation.share && allocation.state === "live" ? "shared" : verbs[allocation.state]

@@ -7,10 +7,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Budget from "./Budget.ts"
 import * as Deadline from "./Deadline.ts"
-import { Frame, TypeId } from "./internal/frame.ts"
+import { Frame, nearest, TypeId } from "./internal/frame.ts"
 import type { FrameOptions } from "./internal/frame.ts"
 import * as internalManager from "./internal/manager.ts"
 import * as internal from "./internal/run.ts"
@@ -101,7 +102,7 @@ export const path: Effect.Effect<string, never, TimeFrame> = Effect.map(TimeFram
  */
 export const remaining: Effect.Effect<Duration.Duration, never, TimeFrame> = Effect.map(TimeFrame, (self) => {
   const frame = self as Frame
-  return Deadline.remaining(frame.deadline, frame.registry.now())
+  return Deadline.remaining(frame.deadline, frame.registry.timers.now())
 })
 
 /**
@@ -113,15 +114,16 @@ export const make = (
 ): Effect.Effect<TimeFrame, never, internalManager.Manager | Scope.Scope> => {
   const decoded = decode(options)
   return Effect.uninterruptible(Effect.withFiber((fiber) => {
-    const parent = around(fiber.context)
+    const parent = nearest(around(fiber.context), (frame) => frame.phase === "open")
     const frame = new Frame(parent, parent.registry, decoded, fiber.context)
     frame.context = internal.inFrame(fiber.context, TimeFrame, frame)
+    frame.open()
     const outer = Context.getUnsafe(fiber.context, Scope.Scope)
     // The scope of the frame around it ends it anyway.
     if (outer === parent) return Effect.succeed(frame)
     // Closed ahead of its time, the frame leaves nothing in the scope that it was made in.
     const scope = Scope.forkUnsafe(outer)
-    frame.onClosed = () => Scope.closeUnsafe(scope, frame.exit)
+    frame.whenClosed(() => Scope.closeUnsafe(scope, frame.exit))
     const closing = Scope.addFinalizerExit(scope, (exit) => internal.closeFrame(frame, exit) ?? Effect.void)
     return Effect.as(closing, frame)
   }))
@@ -138,18 +140,15 @@ export const provide: {
     self: Effect.Effect<A, E, R>,
     frame: TimeFrame
   ): Effect.Effect<A, E, Exclude<R, TimeFrame | Scope.Scope>>
-} = dual(
-  2,
-  (self: Effect.Effect<any, any, any>, frame: TimeFrame) =>
-    Effect.updateContext(self, (context) => internal.inFrame(context, TimeFrame, frame as Frame))
-)
+} = dual(2, (self: Effect.Effect<any, any, any>, frame: TimeFrame) => internal.visit(self, TimeFrame, frame as Frame))
 
 /**
- * Closes a frame ahead of its time. Returns when all it owned has been released, or left behind after the grace period;
- * so does every other close of it under way. A release must not close the frame that it belongs to.
+ * Closes a frame ahead of its time. A body that runs in it on another fiber is interrupted first. Returns when all it
+ * owned has been released, or left behind after the grace period; so does every other close of it under way. A release
+ * must not close the frame that it belongs to.
  */
 export const close = (frame: TimeFrame, exit: Exit.Exit<unknown, unknown> = Exit.void): Effect.Effect<void> =>
-  Effect.suspend(() => internal.closeFrame(frame as Frame, exit) ?? Effect.void)
+  Effect.suspend(() => internal.closeFromOutside(frame as Frame, exit))
 
 /** The frame that a new one goes into: the current one, if it belongs to the manager of the context, or the manager's. */
 const around = (context: Context.Context<never>): Frame => {
@@ -165,10 +164,18 @@ const decode = (options: Options): FrameOptions => {
   }
   return {
     name: options.name,
-    timeout: options.timeout === undefined ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(options.timeout)),
+    timeout: options.timeout === undefined ? Infinity : millis("timeout", options.timeout),
     budget: options.budget === undefined ? undefined : Budget.validate(options.budget),
-    gracePeriod: options.gracePeriod === undefined
-      ? undefined
-      : Duration.toMillis(Duration.fromInputUnsafe(options.gracePeriod))
+    gracePeriod: options.gracePeriod === undefined ? undefined : millis("gracePeriod", options.gracePeriod)
   }
+}
+
+/** A wrong duration is a mistake in the program and throws. */
+const millis = (name: string, input: Duration.Input): number => {
+  const duration = Duration.fromInput(input)
+  const value = Option.isSome(duration) ? Duration.toMillis(duration.value) : NaN
+  if (!(value >= 0)) {
+    throw new TypeError(`The ${name} of a frame must be a duration that is not negative: ${String(input)}`)
+  }
+  return value
 }

@@ -8,17 +8,17 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
-import * as Scope from "effect/Scope"
 import type { Cost } from "../Cost.ts"
 import { BudgetExceeded, FrameClosed, InvalidParams } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
-import type { Frame } from "./frame.ts"
+import { Frame } from "./frame.ts"
 import { holdersOfUnit } from "./holders.ts"
 import { charge, tooSmallFor } from "./ledger.ts"
 import type { Ledger } from "./ledger.ts"
+import { inFrame } from "./run.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 export type Refused = Exit.Exit<never, InvalidParams | BudgetExceeded | FrameClosed>
@@ -68,7 +68,7 @@ const refuse = (frame: Frame, cost: Cost, resource: string, refusing: Ledger): R
       ...refusal,
       frame: owner.path,
       requestedBy: frame.path,
-      holders: holdersOfUnit(owner, ledger.unit, registry.now())
+      ...holdersOfUnit(owner, ledger.unit)
     })
   )
 }
@@ -118,8 +118,13 @@ export const acquisitionOf = (
     return Exit.die(defect)
   }
   if (definition.release === undefined) {
-    record.scope = Scope.makeUnsafe()
-    acquisition = Effect.provideService(acquisition, Scope.Scope, record.scope)
+    const { context, frame } = record
+    // Whoever releases it waits for it; the grace period is that of the frame around it.
+    const options = { name: definition.name, timeout: Infinity, budget: undefined, gracePeriod: Infinity }
+    const inner = new Frame(frame, frame.registry, options, context)
+    inner.context = inFrame(context, TimeFrame, inner)
+    record.inner = inner
+    acquisition = Effect.updateContext(acquisition, () => inner.context as Context.Context<any>)
   }
   return definition.interruptible ? restore(acquisition) : acquisition
 }

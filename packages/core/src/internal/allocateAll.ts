@@ -10,7 +10,7 @@ import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
-import { shareIn } from "./shared.ts"
+import { shareIn } from "./share.ts"
 
 interface Prepared {
   readonly definition: Definition
@@ -76,10 +76,12 @@ export const allocateEach = (
   return acquireNext()
 }
 
-const recordOf = (frame: Frame, { cost, definition }: Prepared, fiber: AnyFiber): Temporal | undefined =>
-  definition.kind === "temporal"
-    ? new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber)
-    : undefined
+const recordOf = (frame: Frame, { cost, definition }: Prepared, fiber: AnyFiber): Temporal | undefined => {
+  if (definition.kind !== "temporal") return undefined
+  const record = new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber)
+  record.reserve()
+  return record
+}
 
 const acquirePart = (
   frame: Frame,

@@ -13,30 +13,33 @@
  * way there. An orphan is one whose frame closed without it: it stays in sight, with the manager, until it has ended.
  */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
-import * as Scope from "effect/Scope"
 import type { Cost } from "../Cost.ts"
-import { zero } from "../Cost.ts"
+import { sum, zero } from "../Cost.ts"
 import { AllocationReleased, FrameClosed } from "../ResourceError.ts"
+import { TimeFrame } from "../TimeFrame.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
-import { attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
+import type { LinkedList } from "./list.ts"
+import { allocationsIn, attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
 import type { Closer, Facts } from "./owned.ts"
+import { closeFrame } from "./run.ts"
 import type { Statistics } from "./statistics.ts"
 
 export const TypeId = "~chronovyan/core/Allocation"
 
-const acquiring = 0
-const live = 1
-const releasing = 2
-const released = 3
+const charged = 0
+const acquiring = 1
+const live = 2
+const releasing = 3
+const released = 4
 
-const stateNames = ["acquiring", "live", "releasing", "releasing"] as const
+const stateNames = ["charged", "acquiring", "live", "releasing", "released"] as const
 
 export abstract class Allocation<A = any> extends Owned {
   // A million of them may live: what is the same for all is on the prototype.
@@ -53,7 +56,6 @@ export abstract class Allocation<A = any> extends Owned {
   readonly context: Context.Context<never>
   private readonly site: StackFrame | undefined
   private state = acquiring
-  private orphaned = false
   /** When it entered its state. */
   private since: number
   protected current: A | undefined = undefined
@@ -79,7 +81,7 @@ export abstract class Allocation<A = any> extends Owned {
     this.context = fiber.context
     this.site = fiber.cache.stackFrame
     this.since = registry.now()
-    frame.owned.append(this)
+    this.moveTo(frame.owned)
   }
 
   /** Is it the use of a value that others use as well? */
@@ -141,14 +143,11 @@ export abstract class Allocation<A = any> extends Owned {
     this.since = now
     this.current = value
     this.state = live
-    const { owned } = this.frame
-    // What the acquisition itself allocated has to outlive it.
-    if (owned.last !== this && !this.orphaned) {
-      owned.remove(this)
-      owned.append(this)
-    }
     this.countAcquired(took)
-    if (this.orphaned) return this.late(took)
+    const { owned } = this.frame
+    if (this.home !== owned) return this.late(took)
+    // What arrived meanwhile may be what this one was made from.
+    if (owned.last !== this) this.moveTo(owned)
     if (events.active) {
       events.tell({ _tag: "Allocated", ...this.stamp(now), share: this.share, cost: this.cost ?? zero, took })
     }
@@ -157,17 +156,21 @@ export abstract class Allocation<A = any> extends Owned {
 
   /** Its frame is gone: the value is released at once. */
   private late(took: number): Effect.Effect<never, FrameClosed> {
-    const { events, timers } = this.frame.registry
+    const { events } = this.frame.registry
     this.statistics.late++
-    if (events.active) {
-      events.tell({ _tag: "LateArrival", ...this.stamp(timers.clock.currentTimeMillisUnsafe()), took })
-    }
+    if (events.active) events.tell({ _tag: "LateArrival", ...this.stamp(this.frame.registry.now()), took })
     const closed = Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.definition.name }))
     return this.giveBack(closed, Fiber.getCurrent()!)
   }
 
-  /** Its turn to be acquired has come, some time after it was charged. */
+  /** It is charged, but has to wait for its turn to be acquired. */
+  reserve(): void {
+    this.state = charged
+  }
+
+  /** Its turn has come. */
   begin(): void {
+    this.state = acquiring
     this.since = this.frame.registry.now()
   }
 
@@ -216,6 +219,8 @@ export abstract class Allocation<A = any> extends Owned {
       this.finish(release)
       return Exit.isSuccess(release) ? exit : withDefect(exit, release.cause)
     }
+    const asking = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
+    if (asking !== undefined && asking !== this.frame) this.releaseFrom(asking)
     return Effect.matchCauseEffect(fiber.context === this.context ? release : inContext(release, this.context), {
       onSuccess: (_) => {
         this.finish(Exit.void)
@@ -226,6 +231,13 @@ export abstract class Allocation<A = any> extends Owned {
         return withDefect(exit, cause)
       }
     })
+  }
+
+  /** The frame that asks for it has to wait for it, though it is not its own. */
+  private releaseFrom(frame: Frame): void {
+    const busyWith = frame.busyWith ??= new Set()
+    busyWith.add(this)
+    this.onReleased(() => busyWith.delete(this))
   }
 
   private awaitRelease<B, E>(exit: Exit.Exit<B, E>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<B, E> {
@@ -252,7 +264,7 @@ export abstract class Allocation<A = any> extends Owned {
   }
 
   override end(closer: Closer): boolean {
-    if (this.state === acquiring) {
+    if (this.state <= acquiring) {
       this.outlive()
       return true
     }
@@ -310,29 +322,30 @@ export abstract class Allocation<A = any> extends Owned {
   private forget(): void {
     this.state = released
     this.current = undefined
-    const home = this.orphaned ? this.frame.orphans : this.frame.owned
-    home.remove(this)
+    this.moveTo(undefined)
     if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
   }
 
   // Where it belongs.
 
   override outlive(): void {
-    this.frame.owned.remove(this)
-    this.orphaned = true
-    this.frame.orphans.append(this)
+    this.frame.adopt(this)
     const { events } = this.frame.registry
     if (events.active && this.state === releasing) {
       events.tell({ _tag: "ReleaseOverdue", ...this.stamp(this.frame.registry.now()) })
     }
   }
 
-  /** Moves the record; the charge has been moved already. Only for one that is live. */
-  moveTo(frame: Frame): void {
+  /** What it was charged, with what its acquisition allocated. */
+  get totalCost(): Cost {
+    return this.cost ?? zero
+  }
+
+  /** Makes another frame the owner; the charge has been moved already. Only for one that is live. */
+  changeFrame(frame: Frame): void {
     const from = this.frame
-    from.owned.remove(this)
     this.frame = frame
-    frame.owned.append(this)
+    this.moveTo(frame.owned)
     const { events } = frame.registry
     if (events.active) events.tell({ _tag: "Transferred", ...this.stamp(frame.registry.now()), from: from.path })
   }
@@ -342,12 +355,14 @@ export abstract class Allocation<A = any> extends Owned {
       id: this.id,
       resource: this.definition.name,
       frame: this.frame,
-      state: stateNames[this.state]!,
+      state: stateNames[this.state] as Facts["state"],
       isStubborn: this.state === releasing ||
         (this.state === acquiring && !this.share && !this.definition.interruptible),
       share: this.share,
       since: this.since,
       cost: this.cost ?? zero,
+      inner: undefined,
+      context: this.context,
       callSite: this.site?.name
     }
   }
@@ -365,20 +380,43 @@ export abstract class Allocation<A = any> extends Owned {
 
 /** A value of its own. */
 export class Temporal<A = any> extends Allocation<A> {
-  /** There when the definition leaves the undoing to the Scope of its acquisition. */
-  scope: Scope.Closeable | undefined = undefined
+  /** There when the acquisition undoes itself: the frame that it ran in, which is its Scope as well. */
+  inner: Frame | undefined = undefined
 
   get share(): boolean {
     return false
   }
 
+  override facts(): Facts {
+    return { ...super.facts(), inner: this.inner }
+  }
+
+  override get totalCost(): Cost {
+    if (this.inner === undefined) return super.totalCost
+    const costs = [super.totalCost]
+    for (const facts of allocationsIn(this.inner.inside)) {
+      // What is inside a frame with limits of its own stays charged where that was opened.
+      if ((facts.frame as Frame).ledgers === this.inner.ledgers) costs.push(facts.cost)
+    }
+    return sum(costs)
+  }
+
+  override changeFrame(frame: Frame): void {
+    super.changeFrame(frame)
+    this.inner?.moveInto(frame)
+  }
+
+  override get inside(): ReadonlyArray<LinkedList<Owned>> {
+    return this.inner === undefined ? super.inside : this.inner.inside
+  }
+
   protected undo(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, never, any> | undefined {
-    if (this.scope !== undefined) return Scope.closeUnsafe(this.scope, exit)
+    if (this.inner !== undefined) return closeFrame(this.inner, exit)
     return this.definition.release?.(this.current, exit)
   }
 
   protected undoFailed(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> | undefined {
-    return this.scope === undefined ? undefined : Scope.closeUnsafe(this.scope, exit)
+    return this.inner === undefined ? undefined : closeFrame(this.inner, exit)
   }
 
   protected countAcquired(took: number): void {

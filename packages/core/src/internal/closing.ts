@@ -7,8 +7,10 @@
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type { Closer, Owned } from "./owned.ts"
-import type { Timeout, Timers } from "./timers.ts"
+import { Timeout } from "./timers.ts"
+import type { Timers } from "./timers.ts"
 
 /** What a closing needs to know of a frame. */
 export interface Closable {
@@ -17,37 +19,38 @@ export interface Closable {
   readonly gracePeriod: number
   /** When the grace period began, if that was before the closing. */
   readonly expiredAt: number | undefined
-  readonly registry: { readonly timers: Timers; now(): number }
+  readonly registry: { readonly timers: Timers }
   /** What is started, but not waited for. */
   isLeftBehind(owned: Owned): boolean
   /** Called once, when nothing is owned any more. */
   closed(): void
 }
 
-export class Closing implements Closer, Timeout {
+export class Closing implements Closer {
   readonly frame: Closable
   readonly exit: Exit.Exit<unknown, unknown>
-  // The end of the grace period.
-  previous: Timeout | undefined = undefined
-  next: Timeout | undefined = undefined
-  queue: Timeout["queue"] = undefined
-  at = 0
+  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** How it went; there once it is done. */
   result: Exit.Exit<void> | undefined = undefined
   private causes: Cause.Cause<never> = Cause.empty
   /** What ends just now. */
   private current: Owned | undefined = undefined
-  /** What is left of the grace period, in milliseconds. */
-  private readonly left: number
   private overdue: boolean
-  private armed = false
+  /** What is left of the grace period when it begins, in milliseconds. */
+  private readonly left: number
+  private grace: Timeout | undefined = undefined
   private waiting: Array<(result: Exit.Exit<void>) => void> = []
 
-  constructor(frame: Closable, exit: Exit.Exit<unknown, unknown>) {
+  constructor(
+    frame: Closable,
+    exit: Exit.Exit<unknown, unknown>,
+    fiber: Fiber.Fiber<unknown, unknown> | undefined
+  ) {
     this.frame = frame
     this.exit = exit
+    this.fiber = fiber
     const { expiredAt, gracePeriod, registry } = frame
-    this.left = expiredAt === undefined ? gracePeriod : expiredAt + gracePeriod - registry.now()
+    this.left = expiredAt === undefined ? gracePeriod : expiredAt + gracePeriod - registry.timers.now()
     this.overdue = this.left <= 0
   }
 
@@ -64,7 +67,7 @@ export class Closing implements Closer, Timeout {
       return
     }
     this.current = undefined
-    this.frame.registry.timers.cancel(this)
+    if (this.grace !== undefined) this.frame.registry.timers.cancel(this.grace)
     const result = this.causes.reasons.length === 0 ? Exit.void : Exit.failCause(this.causes)
     this.result = result
     this.frame.closed()
@@ -87,17 +90,16 @@ export class Closing implements Closer, Timeout {
     if (owned === this.current) this.run()
   }
 
-  expire(): void {
-    this.overdue = true
-    const current = this.current!
-    this.current = undefined
-    current.outlive()
-    this.run()
-  }
-
   private arm(): void {
-    if (this.armed || this.left === Infinity) return
-    this.armed = true
-    this.frame.registry.timers.arm(this, this.left, this.frame.registry.now())
+    if (this.grace !== undefined || this.left === Infinity) return
+    const { timers } = this.frame.registry
+    this.grace = new Timeout(() => {
+      this.overdue = true
+      const current = this.current!
+      this.current = undefined
+      current.outlive()
+      this.run()
+    })
+    timers.arm(this.grace, this.left, timers.now() + this.left)
   }
 }

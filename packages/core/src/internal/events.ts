@@ -7,21 +7,37 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { ResourceEvent } from "../ResourceEvent.ts"
 
-/** A listener that lags loses the newest events and is told how many as soon as there is room again. */
+/**
+ * A listener that lags loses the newest events and is told how many as soon as there is room again, and at the end. Two
+ * places beyond the capacity are kept for that.
+ */
 class Listener {
   readonly queue: Queue.Queue<ResourceEvent, Cause.Done>
-  dropped = 0
+  readonly capacity: number
+  private dropped = 0
 
-  constructor(queue: Queue.Queue<ResourceEvent, Cause.Done>) {
+  constructor(queue: Queue.Queue<ResourceEvent, Cause.Done>, capacity: number) {
     this.queue = queue
+    this.capacity = capacity
   }
 
   tell(event: ResourceEvent): void {
-    if (this.dropped > 0) {
-      const lost: ResourceEvent = { _tag: "EventsDropped", at: event.at, count: this.dropped }
-      if (Queue.offerUnsafe(this.queue, lost)) this.dropped = 0
+    if (Queue.sizeUnsafe(this.queue) >= this.capacity) {
+      this.dropped++
+      return
     }
-    if (this.dropped > 0 || !Queue.offerUnsafe(this.queue, event)) this.dropped++
+    this.tellDropped(event.at)
+    Queue.offerUnsafe(this.queue, event)
+  }
+
+  end(at: number): void {
+    this.tellDropped(at)
+    Queue.endUnsafe(this.queue)
+  }
+
+  private tellDropped(at: number): void {
+    if (this.dropped > 0) Queue.offerUnsafe(this.queue, { _tag: "EventsDropped", at, count: this.dropped })
+    this.dropped = 0
   }
 }
 
@@ -36,8 +52,8 @@ export class Events {
   constructor(capacity: number) {
     const listen = Effect.acquireRelease(
       Effect.map(
-        Queue.dropping<ResourceEvent, Cause.Done>(capacity),
-        (queue) => this.add(new Listener(queue))
+        Queue.dropping<ResourceEvent, Cause.Done>(capacity + 2),
+        (queue) => this.add(new Listener(queue, capacity))
       ),
       (listener) => Effect.sync(() => this.remove(listener))
     )
@@ -49,13 +65,13 @@ export class Events {
   }
 
   /** Nothing will happen any more: listeners get what they have not heard yet, then the end. */
-  close(): void {
+  close(at: number): void {
     this.closed = true
-    for (const listener of this.listeners) Queue.endUnsafe(listener.queue)
+    for (const listener of this.listeners) listener.end(at)
   }
 
   private add(listener: Listener): Listener {
-    if (this.closed) Queue.endUnsafe(listener.queue)
+    if (this.closed) listener.end(0)
     this.listeners.add(listener)
     this.active = true
     return listener

@@ -8,19 +8,20 @@
  *     └───────────────────────────┴──▶ closing ──▶ closed
  * ```
  *
- * Only an open frame takes what is new. A frame opened inside one that is not open is closed from the start.
+ * Only an open frame takes what is new. A frame opened inside one that is not open goes into the nearest one outside
+ * that is; only when the manager has closed it is closed from the start.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
 import * as Deadline from "../Deadline.ts"
 import { Closing } from "./closing.ts"
+import { Finalizers } from "./finalizers.ts"
 import type { Ledgers } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
-import { allocationsIn, attempt, Owned, runRelease } from "./owned.ts"
+import { allocationsIn, Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
 import type { Registry } from "./registry.ts"
 
@@ -37,93 +38,30 @@ export interface FrameOptions {
   readonly gracePeriod: number | undefined
 }
 
-type Finalize = (exit: Exit.Exit<any, any>) => Effect.Effect<unknown>
-
-/** A finalizer that Effect's Scope functions put on the frame. */
-class Finalizer extends Owned {
-  readonly frame: Frame
-  /** A fiber, when it is the one that interrupts a fiber of the scope and waits for its end. */
-  readonly key: object
-  readonly finalize: Finalize
-  home: LinkedList<Owned>
-
-  constructor(frame: Frame, key: object, finalize: Finalize) {
-    super()
-    this.frame = frame
-    this.key = key
-    this.finalize = finalize
-    this.home = frame.owned
-    this.home.append(this)
-  }
-
-  end(closer: Closer): boolean {
-    const done = (exit: Exit.Exit<unknown>) => {
-      this.home.remove(this)
-      if (Exit.isFailure(exit)) closer.failed(exit.cause)
-    }
-    const exit = runRelease(attempt(() => this.finalize(closer.exit)), this.frame.context, (exit) => {
-      done(exit)
-      closer.ended(this)
-    })
-    if (exit !== undefined) done(exit)
-    return exit !== undefined
-  }
-
-  outlive(): void {
-    this.home.remove(this)
-    this.home = this.frame.root.orphans
-    this.home.append(this)
-    const { events } = this.frame.registry
-    if (events.active) {
-      events.tell({
-        _tag: "ReleaseOverdue",
-        ...this.frame.stamp(),
-        allocation: 0,
-        resource: "(a finalizer of the frame's scope)"
-      })
-    }
-  }
-}
-
 /**
- * Effect adds and removes finalizers through the `Map` in the state of a Scope. This one keeps them in the frame's own
- * list, between the allocations, and never seems empty: Effect replaces the state of a Scope whose map runs empty.
+ * A frame that another one was entered from, by `provide`: what is allocated there on behalf of a body that has a
+ * deadline here holds up that body all the same.
  */
-class Finalizers extends Map<object, any> {
-  readonly frame: Frame
-
-  constructor(frame: Frame) {
-    super()
-    this.frame = frame
-  }
-
-  override get size(): number {
-    return super.size + 1
-  }
-
-  override set(key: object, finalize: Finalize): this {
-    this.delete(key)
-    return super.set(key, new Finalizer(this.frame, key, finalize))
-  }
-
-  override delete(key: object): boolean {
-    const finalizer: Finalizer | undefined = super.get(key)
-    finalizer?.home.remove(finalizer)
-    return super.delete(key)
-  }
+export interface Visit {
+  readonly from: Frame
+  readonly outer: Visit | undefined
 }
+
+export const Visitor = Context.Reference<Visit | undefined>("@chronovyan/core/Visitor", {
+  defaultValue: () => undefined
+})
 
 export class Frame extends Owned implements Scope.Scope {
   readonly id: number
   readonly name: string
-  readonly parent: Frame | undefined
+  parent: Frame | undefined
   readonly root: Frame
   readonly registry: Registry
   readonly timeout: number
-  /** The earlier of its own and its parent's. */
+  /** The earlier of its own and its parent's, on the monotonic clock. */
   readonly deadline: Deadline.Deadline
   readonly gracePeriod: number
-  readonly ledgers: Ledgers
+  ledgers: Ledgers
   readonly openedAt: number
   /** The context that finalizers and background work of the frame run in. */
   context: Context.Context<never>
@@ -131,19 +69,22 @@ export class Frame extends Owned implements Scope.Scope {
   /** When its deadline passed, if it did: the grace period covers all that has to end from then on. */
   expiredAt: number | undefined = undefined
   readonly owned = new LinkedList<Owned>()
-  /** What outlived its frame; only the root's is used. */
-  readonly orphans: LinkedList<Owned>
+  /** What outlived frames inside. */
+  private orphans: LinkedList<Owned> | undefined = undefined
   /** What the frame ended with. */
   exit: Exit.Exit<unknown, unknown> = Exit.void
-  /** How it ends, from when it is closing until it has closed. */
+  /** How it ends, from when it is closing. */
   closing: Closing | undefined = undefined
   /** The fiber that its body runs on, if it has a body. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  /** Told when the frame has closed. */
-  onClosed: (() => void) | undefined = undefined
+  /** A frame outside has closed without it. */
+  isOutlived = false
+  /** Frames that its body is in at the moment, by `provide`. */
+  visited: Array<Frame> | undefined = undefined
+  /** What its body is releasing at the moment that belongs to another frame. */
+  busyWith: Set<Owned> | undefined = undefined
+  private onClosed: Array<() => void> | undefined = undefined
   private scopeState: Scope.State.Open | undefined = undefined
-  /** The list that it is in. */
-  private home: LinkedList<Owned> | undefined = undefined
 
   constructor(parent: Frame | undefined, registry: Registry, options: FrameOptions, context: Context.Context<never>) {
     super()
@@ -152,29 +93,37 @@ export class Frame extends Owned implements Scope.Scope {
     this.name = options.name
     this.parent = parent
     this.root = parent === undefined ? this : parent.root
-    this.orphans = parent === undefined ? new LinkedList() : parent.root.orphans
     this.openedAt = registry.now()
     this.timeout = options.timeout
-    const own = Deadline.after(this.openedAt, options.timeout)
-    this.deadline = parent === undefined ? own : Deadline.earlier(own, parent.deadline)
+    const outerDeadline = parent === undefined ? Deadline.none : parent.deadline
+    this.deadline = options.timeout === Infinity
+      ? outerDeadline
+      : Deadline.earlier(Deadline.after(registry.timers.now(), options.timeout), outerDeadline)
     this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
     this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this, this.root)
     this.context = context
-    if (parent === undefined) return
-    if (parent.phase === "open") {
-      this.moveTo(parent.owned)
-      if (registry.events.active) registry.events.tell({ _tag: "FrameOpened", ...this.stamp() })
-    } else {
+  }
+
+  /** Joins the frame around it. */
+  open(): void {
+    const parent = this.parent!
+    if (parent.phase !== "open") {
       this.phase = "closed"
+      return
     }
+    this.moveTo(parent.owned)
+    const { events } = this.registry
+    if (events.active) events.tell({ _tag: "FrameOpened", ...this.stamp() })
   }
 
   /** The names from the outermost frame inward; the manager's own has none. */
   get path(): string {
-    if (this.parent === undefined) return ""
-    const outer = this.parent.path
-    return outer === "" ? this.name : `${outer}/${this.name}`
+    let path = ""
+    for (let at: Frame | undefined = this; at?.parent !== undefined; at = at.parent) {
+      path = path === "" ? at.name : `${at.name}/${path}`
+    }
+    return path
   }
 
   /** What ends next when the frame closes. */
@@ -183,20 +132,73 @@ export class Frame extends Owned implements Scope.Scope {
   }
 
   override get inside(): ReadonlyArray<LinkedList<Owned>> {
-    return [this.owned]
+    return this.orphans === undefined ? [this.owned] : [this.owned, this.orphans]
+  }
+
+  /** Where those are that outlived a frame inside. */
+  get orphanage(): LinkedList<Owned> | undefined {
+    return this.orphans
+  }
+
+  /**
+   * Goes into another frame, with all inside. Charges have been moved already; a frame inside that has limits of its own
+   * keeps charging those outside that it was opened in.
+   */
+  moveInto(parent: Frame): void {
+    const before = this.ledgers
+    this.parent = parent
+    this.ledgers = parent.ledgers
+    for (const list of this.inside) {
+      for (let owned = list.first; owned !== undefined; owned = owned.next) {
+        const inner = owned instanceof Frame ? owned : owned.facts()?.inner
+        if (inner instanceof Frame && inner.ledgers === before) inner.moveInto(this)
+      }
+    }
+  }
+
+  /** Takes what has no frame any more, so that it stays in sight; the manager's takes it when all others are gone. */
+  adopt(orphan: Owned): void {
+    const at = nearest(this, (frame) => frame.phase !== "closed")
+    orphan.moveTo(at.orphans ??= new LinkedList())
+  }
+
+  /** Does the body still run, or could it? */
+  get isRunning(): boolean {
+    return this.phase === "open" || this.phase === "expired"
   }
 
   /** Does the fiber end when a deadline of this frame or of one outside passes? Known for one that all of them share. */
   isInterruptedWith(fiber: Fiber.Fiber<unknown, unknown>): boolean {
-    if (this.deadline === Infinity) return true
-    if (this.fiber !== fiber) return false
-    return this.timeout !== Infinity || this.parent!.isInterruptedWith(fiber)
+    for (let at: Frame | undefined = this; at !== undefined; at = at.parent) {
+      if (at.deadline === Infinity) return true
+      if (at.fiber !== fiber) return false
+      if (at.timeout !== Infinity) return true
+    }
+    return true
   }
 
-  /** Is something under way in it that waits out an interruption? */
+  /** Is something under way for its body that waits out an interruption? */
   get isStuck(): boolean {
-    for (const facts of allocationsIn(this.owned)) {
-      if (facts.isStubborn) return true
+    const ahead: Array<Owned> = [this]
+    for (let owned = ahead.pop(); owned !== undefined; owned = ahead.pop()) {
+      if (owned.facts()?.isStubborn === true) return true
+      if (owned instanceof Frame && owned.isBusyElsewhere(this)) return true
+      const lists = owned instanceof Frame ? [owned.owned] : owned.inside
+      for (const list of lists) {
+        for (let inner = list.first; inner !== undefined; inner = inner.next) ahead.push(inner)
+      }
+    }
+    return false
+  }
+
+  private isBusyElsewhere(frame: Frame): boolean {
+    for (const owned of this.busyWith ?? []) {
+      if (owned.facts()?.isStubborn === true) return true
+    }
+    for (const visited of this.visited ?? []) {
+      for (const facts of allocationsIn([visited.owned])) {
+        if (facts.isStubborn && isVisitFrom(facts.context, frame)) return true
+      }
     }
     return false
   }
@@ -221,7 +223,7 @@ export class Frame extends Owned implements Scope.Scope {
   }
 
   get state(): Scope.State.Open | Scope.State.Closed {
-    if (this.phase === "closing" || this.phase === "closed") return { _tag: "Closed", exit: this.exit }
+    if (!this.isRunning) return { _tag: "Closed", exit: this.exit }
     return this.scopeState ??= {
       _tag: "Open",
       finalizerKey: undefined,
@@ -237,73 +239,56 @@ export class Frame extends Owned implements Scope.Scope {
   // As the frame around it sees it.
 
   end(closer: Closer): boolean {
-    if (this.endsBody(closer)) return this.phase === "closed"
-    const result = this.close(closer.exit)
-    if (result !== undefined) {
-      if (Exit.isFailure(result)) closer.failed(result.cause)
-      return true
+    if (this.endBody(closer.fiber)) {
+      if (this.phase === "closed") return this.ended(closer)
+      this.whenClosed(() => {
+        this.ended(closer)
+        closer.ended(this)
+      })
+      return false
     }
-    this.closing!.wait((result) => {
-      if (Exit.isFailure(result)) closer.failed(result.cause)
+    if (this.close(closer.exit, closer.fiber) !== undefined) return this.ended(closer)
+    this.closing!.wait(() => {
+      this.ended(closer)
       closer.ended(this)
     })
     return false
   }
 
-  /**
-   * A body that still runs, on another fiber than the one that closes, is interrupted first: nothing is released under
-   * a running body, unless that does not end. It closes the frame when it ends.
-   */
-  private endsBody(closer: Closer): boolean {
-    if (this.fiber === undefined || this.phase === "closing" || this.phase === "closed") return false
-    if (this.fiber === Fiber.getCurrent() || this.fiber.pollUnsafe() !== undefined) return false
-    const onClosed = this.onClosed
-    let waits = false
-    this.onClosed = () => {
-      onClosed?.()
-      const result = this.closing?.result
-      if (result !== undefined && Exit.isFailure(result)) closer.failed(result.cause)
-      if (waits) closer.ended(this)
-    }
-    this.fiber.interruptUnsafe()
-    if (this.isOpen && this.isStuck) {
-      this.onClosed = onClosed
-      return false
-    }
-    waits = true
+  private ended(closer: Closer): true {
+    const result = this.closing?.result
+    if (result !== undefined && Exit.isFailure(result)) closer.failed(result.cause)
     return true
   }
 
   /**
-   * Past the deadline, a fiber of the scope is not waited for while something that was to be acquired here ignores the
-   * interruption: it may well be that fiber.
+   * A body that runs on another fiber than the one that asked to close is interrupted before anything is released under it. It
+   * closes the frame when it ends; one that does not end is not waited for beyond the grace period, and one that is
+   * stuck not at all.
    */
-  isLeftBehind(owned: Owned): boolean {
-    if (this.expiredAt === undefined || !(owned instanceof Finalizer) || !Fiber.isFiber(owned.key)) return false
-    for (const facts of allocationsIn(this.orphans)) {
-      if (facts.state === "acquiring" && facts.isStubborn && facts.frame === this) return true
-    }
-    return false
-  }
-
-  get isOpen(): boolean {
-    return this.phase === "open" || this.phase === "expired"
+  endBody(asker: Fiber.Fiber<unknown, unknown> | undefined): boolean {
+    const { fiber } = this
+    if (fiber === undefined || !this.isRunning) return false
+    if (fiber === asker || fiber.pollUnsafe() !== undefined) return false
+    fiber.interruptUnsafe()
+    return !(this.isRunning && this.isStuck)
   }
 
   outlive(): void {
-    this.moveTo(this.orphans)
-    if (this.isOpen) {
+    const { events } = this.registry
+    this.isOutlived = true
+    this.parent!.adopt(this)
+    if (this.isRunning) {
       this.close(Exit.interrupt())
       return
     }
-    const { events } = this.registry
     if (!events.active) return
-    for (const facts of allocationsIn(this.owned)) {
+    for (const facts of allocationsIn([this.owned])) {
       if (facts.state !== "releasing") continue
       const { frame, id, resource } = facts
       events.tell({
         _tag: "ReleaseOverdue",
-        at: this.registry.now(),
+        ...this.stamp(),
         frame: frame.path,
         frameId: frame.id,
         allocation: id,
@@ -312,18 +297,31 @@ export class Frame extends Owned implements Scope.Scope {
     }
   }
 
-  /** Only the list that it is in knows of it. */
-  moveTo(home: LinkedList<Owned> | undefined): void {
-    this.home?.remove(this)
-    this.home = home
-    home?.append(this)
+  /**
+   * Past the deadline, a fiber of the scope is not waited for while something that was to be acquired here ignores the
+   * interruption: it may well be that fiber.
+   */
+  isLeftBehind(owned: Owned): boolean {
+    if (this.expiredAt === undefined || !Finalizers.isOfFiber(owned)) return false
+    for (const facts of allocationsIn(this.orphans === undefined ? [] : [this.orphans])) {
+      if (facts.state === "acquiring" && facts.isStubborn && facts.frame === this) return true
+    }
+    return false
+  }
+
+  whenClosed(f: () => void): void {
+    if (this.onClosed === undefined) this.onClosed = [f]
+    else this.onClosed.push(f)
   }
 
   /**
    * Starts the end, or joins the one under way. Answers how it went when it is done; otherwise `closing` is there to
    * wait for.
    */
-  close(exit: Exit.Exit<unknown, unknown>): Exit.Exit<void> | undefined {
+  close(
+    exit: Exit.Exit<unknown, unknown>,
+    asker: Fiber.Fiber<unknown, unknown> | undefined = Fiber.getCurrent()
+  ): Exit.Exit<void> | undefined {
     if (this.phase === "closed") return Exit.void
     if (this.phase === "closing") return this.closing!.result
     this.phase = "closing"
@@ -332,20 +330,44 @@ export class Frame extends Owned implements Scope.Scope {
       this.closed()
       return Exit.void
     }
-    this.closing = new Closing(this, exit)
+    this.closing = new Closing(this, exit, asker)
     this.closing.run()
     return this.closing.result
   }
 
   /** All that it owned has ended. */
   closed(): void {
+    const wasIn = this.home !== undefined || this.parent === undefined
     this.phase = "closed"
     this.moveTo(undefined)
-    this.onClosed?.()
+    const { orphans } = this
+    if (orphans !== undefined && this.parent !== undefined) {
+      for (let orphan = orphans.first; orphan !== undefined; orphan = orphans.first) this.parent.adopt(orphan)
+    }
     const { events } = this.registry
-    if (events.active) {
+    if (events.active && wasIn) {
       const stamp = this.stamp()
       events.tell({ _tag: "FrameEnded", ...stamp, lasted: stamp.at - this.openedAt })
     }
+    const told = this.onClosed
+    this.onClosed = undefined
+    for (const tell of told ?? []) tell()
   }
+}
+
+/** The frame, or the nearest one outside of which that is true; the manager's if none is. */
+export const nearest = (frame: Frame, isRight: (frame: Frame) => boolean): Frame => {
+  let at = frame
+  while (at.parent !== undefined && !isRight(at)) at = at.parent
+  return at
+}
+
+/** Was the context entered from that frame, or from one inside it? */
+const isVisitFrom = (context: Context.Context<never>, frame: Frame): boolean => {
+  for (let visit = Context.get(context, Visitor); visit !== undefined; visit = visit.outer) {
+    for (let at: Frame | undefined = visit.from; at !== undefined; at = at.parent) {
+      if (at === frame) return true
+    }
+  }
+  return false
 }

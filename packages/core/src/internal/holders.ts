@@ -1,26 +1,13 @@
 /**
  * Who has what, looked up when something has been refused. Owned by `ResourceError`.
  */
-import { Holder } from "../ResourceError.ts"
+import { DeadlineExceeded, Holder } from "../ResourceError.ts"
 import type { Frame } from "./frame.ts"
 import { allocationsIn } from "./owned.ts"
 import type { Facts } from "./owned.ts"
 
-/** Is the frame the other one, or inside it? */
-export const isWithin = (frame: object | undefined, outer: object): boolean => {
-  for (let at = frame; at !== undefined; at = (at as { readonly parent: object | undefined }).parent) {
-    if (at === outer) return true
-  }
-  return false
-}
-
-/** All that the frame and the frames inside it hold, orphans included. */
-export function* allocationsOf(frame: Frame): Generator<Facts> {
-  for (const list of frame.inside) yield* allocationsIn(list)
-  for (const facts of allocationsIn(frame.orphans)) {
-    if (isWithin(facts.frame, frame)) yield facts
-  }
-}
+/** An error lists the first holders, and counts the others. */
+const listed = 100
 
 const toHolder = (facts: Facts, now: number, amount: number): Holder =>
   new Holder({
@@ -32,23 +19,41 @@ const toHolder = (facts: Facts, now: number, amount: number): Holder =>
     age: Math.max(0, now - facts.since),
     amount,
     ...(facts.callSite === undefined ? undefined : { callSite: facts.callSite })
-  })
+  }, { disableChecks: true })
 
-/** Who has the unit, the largest share first. */
-export const holdersOfUnit = (frame: Frame, unit: string, now: number): Array<Holder> => {
-  const holders: Array<Holder> = []
-  for (const facts of allocationsOf(frame)) {
-    const amount = facts.cost[unit]
-    if (amount !== undefined && amount > 0) holders.push(toHolder(facts, now, amount))
-  }
-  return holders.sort((a, b) => b.amount - a.amount || a.since - b.since)
+interface Listed {
+  readonly holders: ReadonlyArray<Holder>
+  readonly omitted?: number
 }
 
-/** Everything that is held: what is still waited for first, then the oldest. */
-export const holdersOf = (frame: Frame, now: number): Array<Holder> => {
-  const holders = Array.from(allocationsOf(frame), (facts) => toHolder(facts, now, 0))
-  return holders.sort((a, b) =>
-    Number(b.state === "acquiring") - Number(a.state === "acquiring") || a.since - b.since ||
-    a.allocation - b.allocation
-  )
+/** Who has the unit, the largest share first. */
+export const holdersOfUnit = (
+  frame: Frame,
+  unit: string
+): Listed => {
+  const found: Array<Facts> = []
+  for (const facts of allocationsIn(frame.inside)) {
+    if ((facts.cost[unit] ?? 0) > 0) found.push(facts)
+  }
+  found.sort((a, b) => b.cost[unit]! - a.cost[unit]! || a.since - b.since)
+  return list(frame, found, (facts) => facts.cost[unit]!)
+}
+
+const list = (frame: Frame, found: ReadonlyArray<Facts>, amount: (facts: Facts) => number): Listed => {
+  const now = frame.registry.now()
+  const holders = found.slice(0, listed).map((facts) => toHolder(facts, now, amount(facts)))
+  return found.length > listed ? { holders, omitted: found.length - listed } : { holders }
+}
+
+/** Everything that the frame holds: what is still waited for first, then the oldest. */
+export const deadlineExceeded = (frame: Frame): DeadlineExceeded => {
+  const found = Array.from(allocationsIn(frame.inside))
+  const isWaitedFor = (facts: Facts) => facts.state === "acquiring"
+  found.sort((a, b) => Number(isWaitedFor(b)) - Number(isWaitedFor(a)) || a.since - b.since || a.id - b.id)
+  return new DeadlineExceeded({
+    frame: frame.path,
+    timeout: frame.timeout,
+    waitingFor: found.filter(isWaitedFor).slice(0, listed).map((facts) => facts.resource),
+    ...list(frame, found, () => 0)
+  }, { disableChecks: true })
 }

@@ -5,6 +5,7 @@ import { AllocationState, BudgetState, FrameState, ResourceState, Snapshot } fro
 import { Frame } from "./frame.ts"
 import { unlimited } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
+import { allocationsIn } from "./owned.ts"
 import type { Facts, Owned } from "./owned.ts"
 import type { Statistics } from "./statistics.ts"
 
@@ -22,6 +23,10 @@ const budgetsOf = (frame: Frame): Array<BudgetState> => {
   return budgets
 }
 
+/** A deadline is kept on the monotonic clock; people read the one on the wall. */
+const wallTime = ({ deadline, registry }: Frame): number =>
+  Math.round(registry.now() + deadline - registry.timers.now())
+
 const frameState = (frame: Frame): FrameState =>
   new FrameState({
     id: frame.id,
@@ -30,7 +35,7 @@ const frameState = (frame: Frame): FrameState =>
     path: frame.path,
     phase: frame.phase,
     openedAt: frame.openedAt,
-    deadline: frame.deadline === Infinity ? null : frame.deadline,
+    deadline: frame.deadline === Infinity ? null : wallTime(frame),
     budgets: budgetsOf(frame)
   }, unchecked)
 
@@ -55,18 +60,22 @@ const resourceState = (statistics: Statistics): ResourceState => new ResourceSta
 export const snapshot = (root: Frame): Snapshot => {
   const frames = [frameState(root)]
   const allocations: Array<AllocationState> = []
-  const visit = (list: LinkedList<Owned>, orphaned: boolean) => {
+  const visit = (frame: Owned, orphaned: boolean) => {
+    for (const list of frame.inside) visitList(list, orphaned || (frame as Partial<Frame>).orphanage === list)
+  }
+  const visitList = (list: LinkedList<Owned>, orphaned: boolean) => {
     for (let owned = list.first; owned !== undefined; owned = owned.next) {
       const facts = owned.facts()
       if (facts !== undefined) allocations.push(allocationState(facts, orphaned))
-      if (owned instanceof Frame) {
-        frames.push(frameState(owned))
-        for (const inside of owned.inside) visit(inside, orphaned)
+      if (owned instanceof Frame) frames.push(frameState(owned))
+      // The frame that an acquisition runs in is shown when there is something in it.
+      else if (facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true) {
+        frames.push(frameState(facts.inner as Frame))
       }
+      visit(owned, orphaned)
     }
   }
-  for (const list of root.inside) visit(list, false)
-  visit(root.orphans, true)
+  visit(root, false)
   const resources = Array.from(root.registry.statistics.values(), resourceState)
   return new Snapshot({ at: root.registry.now(), frames, allocations, resources }, unchecked)
 }

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import type { Linked, LinkedList } from "./list.ts"
 
@@ -15,18 +16,25 @@ export interface Facts {
   readonly resource: string
   /** The frame that pays for it; also its owner, unless it outlived that frame. */
   readonly frame: { readonly id: number; readonly path: string; readonly parent: object | undefined }
-  readonly state: "acquiring" | "live" | "releasing"
-  /** Would it wait out an interruption? */
+  /** `charged`: one of a set, whose turn to be acquired has not come yet. */
+  readonly state: "charged" | "acquiring" | "live" | "releasing"
+  /** Does it wait out an interruption just now? */
   readonly isStubborn: boolean
   readonly share: boolean
   readonly since: number
   readonly cost: Cost
+  /** The frame that its acquisition ran in, if it had one. */
+  readonly inner: object | undefined
+  /** The context that it was allocated in. */
+  readonly context: Context.Context<never>
   readonly callSite: string | undefined
 }
 
 /** Who is told how the ending of something went. */
 export interface Closer {
   readonly exit: Exit.Exit<unknown, unknown>
+  /** Who asked for it. */
+  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** A release died. */
   failed(cause: Cause.Cause<never>): void
   /** What did not end at once has ended now. */
@@ -38,13 +46,22 @@ const nothing: ReadonlyArray<LinkedList<Owned>> = []
 export abstract class Owned implements Linked<Owned> {
   previous: Owned | undefined = undefined
   next: Owned | undefined = undefined
+  /** The list that it is in; nothing else knows of it. */
+  home: LinkedList<Owned> | undefined = undefined
+
+  /** Leaves the list that it is in, and becomes the last of another one. */
+  moveTo(home: LinkedList<Owned> | undefined): void {
+    this.home?.remove(this)
+    this.home = home
+    home?.append(this)
+  }
 
   /**
    * Starts its end. Answers true when that is done: then it has left the list that it was in. False: it goes on in the
    * background, and `closer.ended` is called once it is done.
    */
   abstract end(closer: Closer): boolean
-  /** The frame closes without it, since the grace period is over: it moves to the orphans. */
+  /** The frame closes without it: it moves to the orphans of a frame outside. */
   abstract outlive(): void
   /** What it owns in turn. */
   get inside(): ReadonlyArray<LinkedList<Owned>> {
@@ -56,12 +73,17 @@ export abstract class Owned implements Linked<Owned> {
   }
 }
 
-/** All allocations in a list and in the frames inside. */
-export function* allocationsIn(list: LinkedList<Owned>): Generator<Facts> {
-  for (let owned = list.first; owned !== undefined; owned = owned.next) {
+/** All allocations in some lists and in the frames inside, in order; as deep as they may lie. */
+export function* allocationsIn(lists: ReadonlyArray<LinkedList<Owned>>): Generator<Facts> {
+  const ahead: Array<Owned | undefined> = lists.map((list) => list.first).reverse()
+  while (ahead.length > 0) {
+    const owned = ahead.pop()
+    if (owned === undefined) continue
+    ahead.push(owned.next)
     const facts = owned.facts()
     if (facts !== undefined) yield facts
-    for (const inside of owned.inside) yield* allocationsIn(inside)
+    const { inside } = owned
+    for (let index = inside.length - 1; index >= 0; index--) ahead.push(inside[index]!.first)
   }
 }
 
@@ -94,6 +116,12 @@ export const runRelease = (
   return exit
 }
 
-/** The defect of a release, in words, for events. */
-export const defectOf = (exit: Exit.Exit<unknown, unknown>): string | undefined =>
-  Exit.isSuccess(exit) ? undefined : Cause.pretty(exit.cause)
+/** What went wrong, in words, for events; whatever a strange defect does when it is printed. */
+export const defectOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit)) return undefined
+  try {
+    return Cause.pretty(exit.cause)
+  } catch {
+    return "a defect that can not be printed"
+  }
+}

@@ -16,6 +16,7 @@ export class Registry {
   readonly timers: Timers
   readonly events: Events
   readonly statistics = new Map<string, Statistics>()
+  private readonly byDefinition = new WeakMap<Definition, Statistics>()
   private lastDefinition: Definition | undefined = undefined
   private lastStatistics: Statistics | undefined = undefined
   frames = 0
@@ -35,10 +36,13 @@ export class Registry {
   statisticsOf(definition: Definition): Statistics {
     // Most programs allocate the same thing many times over.
     if (definition === this.lastDefinition) return this.lastStatistics!
-    let statistics = this.statistics.get(definition.name)
+    let statistics = this.byDefinition.get(definition)
     if (statistics === undefined) {
-      statistics = new Statistics(definition.name, definition.kind)
-      this.statistics.set(definition.name, statistics)
+      // Definitions of one name and kind count as one, so that definitions made on the fly leave nothing behind.
+      const key = `${definition.kind} ${definition.name}`
+      statistics = this.statistics.get(key) ?? new Statistics(definition.name, definition.kind)
+      this.statistics.set(key, statistics)
+      this.byDefinition.set(definition, statistics)
     }
     this.lastDefinition = definition
     this.lastStatistics = statistics

@@ -1,8 +1,9 @@
 /**
  * A body in a frame. Owned by `TimeFrame`.
  *
- * Without a deadline of its own a frame runs its body on the fiber of the caller. A deadline that the caller can catch
- * needs the body on a fiber of its own, since no fiber recovers from its own interruption:
+ * Without a deadline of its own a frame runs its body on the fiber of the caller, if that is the one that the frame
+ * around it runs on: both end together. A body that is to be interrupted alone, by its deadline or by the end of a
+ * frame that the caller does not belong to, needs a fiber of its own, since no fiber recovers from its own interruption:
  *
  * ```text
  *   running ──body ends──────────────────────────────▶ settled
@@ -21,30 +22,53 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { DeadlineExceeded } from "../ResourceError.ts"
-import { Frame } from "./frame.ts"
+import type { DeadlineExceeded } from "../ResourceError.ts"
+import { Closing } from "./closing.ts"
+import { Frame, nearest, Visitor } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
-import { holdersOf } from "./holders.ts"
-import type { Timeout } from "./timers.ts"
+import { deadlineExceeded } from "./holders.ts"
+import { Timeout } from "./timers.ts"
 
 type Body = Effect.Effect<any, any, any>
 type AnyExit = Exit.Exit<any, any>
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** Puts a frame, which is a Scope as well, into a context. */
 export const inFrame = (context: Context.Context<never>, key: Context.Key<any, any>, frame: Frame) =>
   Context.add(Context.add(context, Scope.Scope, frame), key, frame)
 
-/** Waits for the end of a frame that is closing. */
-export const awaitClosed = (frame: Frame): Effect.Effect<void> =>
-  Effect.callback((resume) => frame.closing!.wait(resume))
-
 /** Closes a frame; `undefined` when that is done and went well. */
 export const closeFrame = (frame: Frame, exit: AnyExit): Effect.Effect<void> | undefined => {
   const result = frame.close(exit)
-  if (result === undefined) return awaitClosed(frame)
+  if (result === undefined) return awaitClosed(frame.closing!)
   return Exit.isSuccess(result) ? undefined : result
+}
+
+const awaitClosed = (closing: Closing): Effect.Effect<void> => Effect.callback((resume) => closing.wait(resume))
+
+/** Closes a frame from anywhere: a body that runs on another fiber is interrupted first. */
+export const closeFromOutside = (frame: Frame, exit: AnyExit): Effect.Effect<void> => {
+  const asker = Fiber.getCurrent()
+  if (!frame.endBody(asker) || frame.phase === "closed") return closeFrame(frame, exit) ?? Exit.void
+  const { gracePeriod, registry } = frame
+  const closing = new Closing(
+    {
+      get last() {
+        return frame.phase === "closed" || frame.isOutlived ? undefined : frame
+      },
+      gracePeriod,
+      registry,
+      expiredAt: undefined,
+      isLeftBehind: () => false,
+      closed: () => {}
+    },
+    exit,
+    asker
+  )
+  closing.run()
+  return closing.result ?? awaitClosed(closing)
 }
 
 /** The body on the caller's fiber. */
@@ -53,17 +77,11 @@ class Inline extends Effectable.Class<any, any, any> {
   protected readonly key: Context.Key<any, any>
   protected readonly parent: Frame
   protected readonly options: FrameOptions
-  protected readonly fiber: Fiber.Fiber<unknown, unknown>
+  protected readonly fiber: AnyFiber
   protected frame: Frame | undefined = undefined
   protected outer: Context.Context<never> | undefined = undefined
 
-  constructor(
-    body: Body,
-    key: Context.Key<any, any>,
-    parent: Frame,
-    options: FrameOptions,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ) {
+  constructor(body: Body, key: Context.Key<any, any>, parent: Frame, options: FrameOptions, fiber: AnyFiber) {
     super()
     this.body = body
     this.key = key
@@ -76,6 +94,7 @@ class Inline extends Effectable.Class<any, any, any> {
     const outer = this.fiber.context
     const frame = new Frame(this.parent, this.parent.registry, this.options, outer)
     frame.context = inFrame(outer, this.key, frame)
+    frame.open()
     return this.frame = frame
   }
 
@@ -94,14 +113,11 @@ class Inline extends Effectable.Class<any, any, any> {
   }
 }
 
-/** The body on a fiber of its own, with a deadline. */
-class Bounded extends Inline implements Timeout {
-  // The deadline, and later the end of the grace period.
-  previous: Timeout | undefined = undefined
-  next: Timeout | undefined = undefined
-  queue: Timeout["queue"] = undefined
-  at = 0
+/** The body on a fiber of its own. */
+class Apart extends Inline {
   private child: Fiber.Fiber<any, any> | undefined = undefined
+  /** The deadline, and later the end of the grace period. */
+  private timeout: Timeout | undefined = undefined
   /** What the frame fails with, from its deadline on. */
   private error: DeadlineExceeded | undefined = undefined
   private settled: AnyExit | undefined = undefined
@@ -109,7 +125,6 @@ class Bounded extends Inline implements Timeout {
 
   override asEffect(): Body {
     const frame = this.open()
-    const { registry } = frame
     if (this.options.timeout <= 0) {
       this.expired()
       return this.settle(Exit.interrupt())
@@ -121,7 +136,7 @@ class Bounded extends Inline implements Timeout {
     this.child = Effect.runForkWith(frame.context)(body)
     const exit = this.child.pollUnsafe()
     if (exit !== undefined) return this.settled = exit
-    registry.timers.arm(this, this.options.timeout, frame.openedAt)
+    this.arm(this.options.timeout, frame.deadline)
     this.child.addObserver((exit) => this.settle(exit))
     return this.awaitSettled()
   }
@@ -137,31 +152,32 @@ class Bounded extends Inline implements Timeout {
     return this.finish(frame, exit, undefined)
   }
 
-  /** The deadline, and later the end of the grace period. */
-  expire(): void {
+  private arm(duration: number, at: number): void {
+    if (duration === Infinity) return
+    this.timeout ??= new Timeout(() => this.expire())
+    this.parent.registry.timers.arm(this.timeout, duration, at)
+  }
+
+  private disarm(): void {
+    if (this.timeout !== undefined) this.parent.registry.timers.cancel(this.timeout)
+  }
+
+  private expire(): void {
     const frame = this.frame!
     if (this.error !== undefined) return this.leaveBehind()
     this.expired()
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return
     if (frame.isStuck || frame.gracePeriod <= 0) return this.leaveBehind()
-    if (frame.gracePeriod !== Infinity) {
-      frame.registry.timers.arm(this, frame.gracePeriod, frame.registry.now())
-    }
+    this.arm(frame.gracePeriod, frame.expiredAt! + frame.gracePeriod)
   }
 
   private expired(): void {
     const frame = this.frame!
-    const { events } = frame.registry
-    const holders = holdersOf(frame, frame.registry.now())
+    const { events, timers } = frame.registry
     if (frame.phase === "open") frame.phase = "expired"
-    frame.expiredAt = frame.registry.now()
-    this.error = new DeadlineExceeded({
-      frame: frame.path,
-      timeout: frame.timeout,
-      waitingFor: holders.filter((holder) => holder.state === "acquiring").map((holder) => holder.resource),
-      holders
-    })
+    frame.expiredAt = timers.now()
+    this.error = deadlineExceeded(frame)
     if (events.active) events.tell({ _tag: "FrameExpired", ...frame.stamp(), timeout: frame.timeout })
   }
 
@@ -173,7 +189,7 @@ class Bounded extends Inline implements Timeout {
 
   private settle(exit: AnyExit): AnyExit {
     if (this.settled !== undefined) return this.settled
-    this.frame!.registry.timers.cancel(this)
+    this.disarm()
     this.settled = this.error === undefined ? exit : withDefects(this.error, exit)
     this.wake?.(this.settled)
     return this.settled
@@ -189,15 +205,12 @@ class Bounded extends Inline implements Timeout {
 
   /** What an interrupted body died of while it wound up is not lost. */
   private finish(frame: Frame, exit: AnyExit, settled: AnyExit | undefined): Effect.Effect<void> {
-    frame.registry.timers.cancel(this)
+    this.disarm()
     const close = closeFrame(frame, exit) ?? Exit.void
     const defects = settled === undefined ? [] : defectsOf(settled)
-    return defects.length === 0 ?
-      close :
-      Effect.flatMap(
-        Effect.exit(close),
-        (closed) => Exit.asVoidAll([Exit.failCause(Cause.fromReasons(defects)), closed])
-      )
+    if (defects.length === 0) return close
+    const died = Exit.failCause(Cause.fromReasons(defects))
+    return Effect.flatMap(Effect.exit(close), (closed) => Exit.asVoidAll([died, closed]))
   }
 }
 
@@ -212,23 +225,44 @@ const defectsOf = (exit: AnyExit): ReadonlyArray<Cause.Reason<never>> =>
   Exit.isSuccess(exit) ? [] : exit.cause.reasons.filter((reason) => reason._tag === "Die")
 
 /**
- * Runs a body in a new frame inside `parent`. The deadline of a frame outside interrupts the body of that frame, and
- * with it what runs on the same fiber; on any other fiber a frame with a timeout looks after its deadline itself.
+ * Runs a body in a new frame inside `around`, or inside the nearest one outside that is open. The deadline of a frame
+ * outside interrupts the body of that frame, and with it what runs on the same fiber; on any other fiber a frame with a
+ * timeout looks after that deadline itself.
  */
 export const run = (
   body: Body,
   key: Context.Key<any, any>,
-  parent: Frame,
+  around: Frame,
   options: FrameOptions,
-  fiber: Fiber.Fiber<unknown, unknown>
+  fiber: AnyFiber
 ): Effect.Effect<any, any, any> => {
+  const parent = nearest(around, (frame) => frame.phase === "open")
   let limits = options
-  let bounded = false
+  let apart = parent.parent !== undefined && parent.fiber !== fiber
   if (options.timeout !== Infinity) {
-    const left = parent.deadline - parent.registry.now()
-    bounded = options.timeout < left || !parent.isInterruptedWith(fiber)
+    const left = parent.deadline === Infinity ? Infinity : parent.deadline - parent.registry.timers.now()
+    if (options.timeout < left || !parent.isInterruptedWith(fiber)) apart = true
     if (left < options.timeout) limits = { ...options, timeout: Math.max(0, left) }
   }
-  const run = new (bounded ? Bounded : Inline)(body, key, parent, limits, fiber)
+  const run = new (apart ? Apart : Inline)(body, key, parent, limits, fiber)
   return Effect.onExitPrimitive(run as Body, (exit) => run.leave(exit))
 }
+
+/** Runs an effect inside another frame, for which the frame that it comes from answers as well. */
+export const visit = (body: Body, key: Context.Key<any, any>, frame: Frame): Body =>
+  Effect.withFiber((fiber) => {
+    const from = Context.getOrUndefined(fiber.context, key) as Frame | undefined
+    const inside = inFrame(fiber.context, key, frame)
+    if (from === undefined || from === frame) return Effect.updateContext(body, () => inside)
+    const visit = { from, outer: Context.get(fiber.context, Visitor) }
+    let entered = false
+    const enter = Effect.suspend(() => {
+      entered = true
+      ;(from.visited ??= []).push(frame)
+      return Effect.updateContext(body, () => Context.add(inside, Visitor, visit))
+    })
+    return Effect.onExitPrimitive(enter, () => {
+      if (entered) from.visited!.splice(from.visited!.indexOf(frame), 1)
+      return undefined
+    })
+  })

@@ -1,7 +1,9 @@
 /**
  * Timeouts in O(1): those of one duration expire in the order in which they were armed, so each duration has a plain
- * queue and one sleeping fiber. Owned by the registry.
+ * queue and one sleeping fiber. Times are milliseconds of the monotonic clock: setting the wall clock changes nothing.
+ * Owned by the registry.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -12,18 +14,21 @@ import { LinkedList } from "./list.ts"
 /** How many timeouts fire before other fibers get their turn. */
 const slice = 256
 
-/** How many queues without a timeout may keep their sleeper for the next one. */
-const maximumIdle = 16
+/** How often queues that run empty are looked after, in milliseconds. */
+const sweepEvery = 100
 
-/** Something that expires, linked into its queue while it waits. */
-export interface Timeout {
-  previous: Timeout | undefined
-  next: Timeout | undefined
+/** Something that can expire, again and again; linked into its queue while it waits. */
+export class Timeout {
+  previous: Timeout | undefined = undefined
+  next: Timeout | undefined = undefined
   /** The queue that it waits in. */
-  queue: Queue | undefined
-  at: number
-  /** Called once, unless it was cancelled. It must not throw. */
-  expire(): void
+  queue: Queue | undefined = undefined
+  at = 0
+  readonly run: () => void
+
+  constructor(run: () => void) {
+    this.run = run
+  }
 }
 
 /**
@@ -32,17 +37,19 @@ export interface Timeout {
  *     ▲              │    ▲             │
  *     │   last one   ▼    │ add         │ none wait
  *     │   cancelled  idle ┘             │
- *     └───due, or too many idle─────────┘
+ *     └──due, or idle for a while───────┘
  * ```
  *
- * A queue that runs empty keeps its sleeper until that wakes up by itself, for frames that come one after another; it
- * never sleeps on when it finds nothing, only a few do so at a time, and none outlives the manager.
+ * A queue that runs empty keeps its sleeper for a moment, for frames that come one after another.
  */
 class Queue {
   readonly timers: Timers
   readonly duration: number
   readonly waiting = new LinkedList<Timeout>()
+  /** Has it been idle since the last look? */
+  wasIdle = false
   private sleeper: Fiber.Fiber<void> | undefined = undefined
+  private wakesAt = 0
   private firing = false
 
   constructor(timers: Timers, duration: number) {
@@ -50,52 +57,63 @@ class Queue {
     this.duration = duration
   }
 
-  add(timeout: Timeout, now: number): void {
+  get isIdle(): boolean {
+    return this.waiting.first === undefined
+  }
+
+  add(timeout: Timeout, at: number): void {
     timeout.queue = this
-    timeout.at = now + this.duration
-    if (this.waiting.first === undefined) this.timers.idle.delete(this)
+    timeout.at = at
+    this.wasIdle = false
     // One armed for an earlier moment, by someone who was held up, goes before those armed meanwhile.
     let before = this.waiting.last
-    while (before !== undefined && before.at > timeout.at) before = before.previous
+    while (before !== undefined && before.at > at) before = before.previous
     this.waiting.insertAfter(before, timeout)
-    if (this.sleeper === undefined) {
-      const sleep = this.timers.clock.sleep(Duration.millis(this.duration))
-      this.sleeper = Effect.runForkWith(this.timers.context)(Effect.andThen(sleep, this.fire))
-    }
+    if (this.firing || (this.sleeper !== undefined && this.wakesAt <= at)) return
+    this.sleeper?.interruptUnsafe()
+    this.sleeper = Effect.runForkWith(this.timers.context)(this.sleepUntil(at))
   }
 
   remove(timeout: Timeout): void {
     timeout.queue = undefined
     this.waiting.remove(timeout)
-    if (this.waiting.first === undefined && !this.firing) this.timers.rest(this)
+    if (this.isIdle && !this.firing) this.timers.rest(this)
   }
 
   /** Forgets the queue; the sleeper, if it still sleeps, has no purpose any more. */
   end(): void {
     const { sleeper } = this
     this.sleeper = undefined
-    this.timers.idle.delete(this)
     this.timers.queues.delete(this.duration)
     if (!this.firing) sleeper?.interruptUnsafe()
   }
 
+  private sleepUntil(at: number): Effect.Effect<void> {
+    this.wakesAt = at
+    const pause = at - this.timers.now()
+    return Effect.andThen(pause > 0 ? this.timers.clock.sleep(Duration.millis(pause)) : Effect.yieldNow, this.fire)
+  }
+
   /** Fires all that are due, then sleeps until the next one is. */
   private readonly fire: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.timers.clock.currentTimeMillisUnsafe()
+    const now = this.timers.now()
     this.firing = true
     for (let fired = 0; fired < slice; fired++) {
       const timeout = this.waiting.first
       if (timeout === undefined || timeout.at > now) break
       timeout.queue = undefined
       this.waiting.remove(timeout)
-      timeout.expire()
+      // One that fails must not take the others with it.
+      try {
+        timeout.run()
+      } catch (defect) {
+        this.timers.report("A timeout could not be told", Cause.die(defect))
+      }
     }
     const next = this.waiting.first
     if (next === undefined) this.end()
     this.firing = false
-    if (next === undefined) return Effect.void
-    const pause = next.at > now ? this.timers.clock.sleep(Duration.millis(next.at - now)) : Effect.yieldNow
-    return Effect.andThen(pause, this.fire)
+    return next === undefined ? Effect.void : this.sleepUntil(next.at)
   })
 }
 
@@ -103,8 +121,7 @@ export class Timers {
   readonly clock: Clock.Clock
   readonly context: Context.Context<never>
   readonly queues = new Map<number, Queue>()
-  /** Those that sleep although nothing waits, the longest idle first. */
-  readonly idle = new Set<Queue>()
+  private sweeper: Fiber.Fiber<void> | undefined = undefined
   private closed = false
 
   constructor(clock: Clock.Clock, context: Context.Context<never>) {
@@ -112,14 +129,18 @@ export class Timers {
     this.context = context
   }
 
-  /** Arms a timeout of `duration` milliseconds from `now`. */
-  arm(timeout: Timeout, duration: number, now: number): void {
+  now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** Arms a timeout of `duration` milliseconds that is due at `at`. */
+  arm(timeout: Timeout, duration: number, at: number): void {
     let queue = this.queues.get(duration)
     if (queue === undefined) {
       queue = new Queue(this, duration)
       this.queues.set(duration, queue)
     }
-    queue.add(timeout, now)
+    queue.add(timeout, at)
   }
 
   /** Safe to call again, and after it fired. */
@@ -130,13 +151,38 @@ export class Timers {
   /** A queue has run empty. */
   rest(queue: Queue): void {
     if (this.closed) return queue.end()
-    this.idle.add(queue)
-    if (this.idle.size > maximumIdle) this.idle.values().next().value!.end()
+    this.sweeper ??= Effect.runForkWith(this.context)(this.sweep)
   }
 
   /** The manager has closed: from now on nothing sleeps but for what still waits. */
   close(): void {
     this.closed = true
-    for (const queue of Array.from(this.idle)) queue.end()
+    this.sweeper?.interruptUnsafe()
+    for (const queue of Array.from(this.queues.values())) {
+      if (queue.isIdle) queue.end()
+    }
   }
+
+  /** Something went wrong where nobody waits for it. */
+  report(message: string, cause: Cause.Cause<never>): void {
+    Effect.runForkWith(this.context)(Effect.logError(message, cause))
+  }
+
+  /** Ends the queues that were idle at the last look and still are, until none is idle. */
+  private readonly sweep: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.andThen(
+      this.clock.sleep(Duration.millis(sweepEvery)),
+      Effect.suspend(() => {
+        let idle = false
+        for (const queue of Array.from(this.queues.values())) {
+          if (!queue.isIdle) continue
+          if (queue.wasIdle) queue.end()
+          else queue.wasIdle = idle = true
+        }
+        if (idle) return this.sweep
+        this.sweeper = undefined
+        return Effect.void
+      })
+    )
+  )
 }

@@ -1,0 +1,166 @@
+/**
+ * The use of a shared or persistent value by one frame. Owned by `ResourceManager`.
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import { decode, frameOf, refuseClosed } from "./allocate.ts"
+import type { AnyFiber, Refused, Restore, Then } from "./allocate.ts"
+import { Allocation } from "./allocation.ts"
+import type { Temporal } from "./allocation.ts"
+import type { Definition } from "./definition.ts"
+import type { Frame } from "./frame.ts"
+import type { Root } from "./root.ts"
+import { SharedValue, valueOf, valuesIn } from "./sharedValue.ts"
+
+export class Share<A = any> extends Allocation<A> {
+  shared: SharedValue | undefined = undefined
+  /** The shared value whose acquisition needs this one, while it waits for it. */
+  waiter: SharedValue | undefined = undefined
+
+  get share(): boolean {
+    return true
+  }
+
+  /** The value was ended over the head of this user, which only the end of the manager does. */
+  override get value(): A {
+    const value = super.value as unknown as Temporal<A>
+    return value.value
+  }
+
+  /** A value used by turns is not handed out as such. */
+  override get usable(): A | this {
+    return this.shared!.access === undefined ? this.value : this
+  }
+
+  get access() {
+    return this.shared!.access?.state
+  }
+
+  get read() {
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(false, f)
+  }
+
+  get write() {
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(true, f)
+  }
+
+  protected undo(): Effect.Effect<void> | undefined {
+    return this.shared!.leave()
+  }
+
+  protected undoFailed(): Effect.Effect<void> | undefined {
+    this.waited()
+    return this.shared!.leave()
+  }
+
+  protected countAcquired(): void {
+    this.waited()
+    this.statistics.shares++
+  }
+
+  // The failure is counted once, where the value was acquired.
+  protected countFailed(): void {}
+
+  protected countReleased(): void {
+    this.statistics.shares--
+  }
+
+  private waited(): void {
+    const waitsFor = this.waiter?.waitsFor
+    waitsFor?.splice(waitsFor.indexOf(this.shared!), 1)
+    this.waiter = undefined
+  }
+
+  /** Runs the body in its turn; the value stays at least until then. */
+  private turn<B, E, R>(write: boolean, f: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, any, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend((): Effect.Effect<B, any, R> => {
+        if (!this.isLive) return Effect.fail(this.gone())
+        const shared = this.shared!
+        const { value } = this
+        shared.enter()
+        return Effect.onExitPrimitive(
+          restore(shared.access!.take(write, Effect.suspend(() => f(value)))),
+          () => shared.leave(),
+          true
+        )
+      })
+    )
+  }
+}
+
+/** A shared or persistent definition. In an uninterruptible region. */
+export const allocateShared = (
+  definition: Definition,
+  input: unknown,
+  fiber: AnyFiber,
+  restore: Restore,
+  then: Then
+): Effect.Effect<any, any, any> => {
+  const frame = frameOf(fiber)
+  if (frame.phase !== "open") return refuseClosed(frame, definition.name)
+  const params = decode(definition, input)
+  if (Exit.isFailure(params)) return params as Refused
+  return shareIn(frame, definition, params.value, fiber, restore, then)
+}
+
+/** The params are decoded. */
+export const shareIn = (
+  frame: Frame,
+  definition: Definition,
+  params: unknown,
+  fiber: AnyFiber,
+  restore: Restore,
+  then: Then
+): Effect.Effect<any, any, any> => {
+  if (frame.phase !== "open") return refuseClosed(frame, definition.name)
+  const root = frame.root as Root<SharedValue>
+  if (root.phase !== "open") return refuseClosed(root, definition.name)
+  const found = root.find(definition, params)
+  const waiter = found === undefined || found.isSettled ? undefined : valueOf(frame)
+  if (waiter !== undefined && found!.dependsOn(waiter)) {
+    return Exit.die(
+      new Error(
+        `"${definition.name}" can not be acquired by "${waiter.definition.name}", since its own acquisition waits for ` +
+          `that: break the circle of definitions that need each other`
+      )
+    )
+  }
+  const share = new Share(definition, frame.registry.statisticsOf(definition), undefined, frame, fiber)
+  const shared = found ?? new SharedValue(root, definition, params, fiber)
+  share.shared = shared
+  shared.enter()
+  if (found === undefined) {
+    // It waits from the start, also for what its acquisition asks for at once.
+    share.waiter = valueOf(frame)
+    share.waiter?.waitsFor.push(shared)
+    shared.start()
+  } else if (waiter !== undefined) {
+    share.waiter = waiter
+    waiter.waitsFor.push(shared)
+  }
+  return then(share, shared.await(restore), fiber)
+}
+
+/** Ends the values of a definition, or the one with these params: now if nobody uses it, else with its last user. */
+export const retire = (
+  root: Root<SharedValue>,
+  definition: Definition,
+  only: { readonly params: unknown } | undefined
+): Effect.Effect<void> => {
+  const found = only === undefined
+    ? root.findAll(definition)
+    : [root.find(definition, only.params)].filter((value) => value !== undefined)
+  // One that is ending already, by another retire for instance, is waited for as well.
+  const isMeant = (value: SharedValue) =>
+    value.definition === definition && (only === undefined || Equal.equals(value.params, only.params))
+  const ended = valuesIn(root).filter(isMeant).map((value) => value.awaitEnd())
+  const ending = [...found.map((value) => value.retire()), ...ended].filter((effect) => effect !== undefined)
+  if (ending.length === 0) return Effect.void
+  // All of them end, whatever one of them dies of.
+  return Effect.flatMap(
+    Effect.forEach(ending, Effect.exit, { concurrency: "unbounded" }),
+    (exits) => Exit.asVoidAll(exits)
+  )
+}
