@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type * as Allocation from "./Allocation.ts"
 import * as Budget from "./Budget.ts"
-import { allocateTemporal, decode, intoHandle, intoUse } from "./internal/allocate.ts"
+import { allocateTemporal, decode } from "./internal/allocate.ts"
 import { allocateEach } from "./internal/allocateAll.ts"
 import type { Definition } from "./internal/definition.ts"
 import * as internal from "./internal/manager.ts"
@@ -114,7 +114,7 @@ export const allocateUnknown = (
 ): Effect.Effect<unknown, any, any> => {
   const recipe = definition as unknown as Definition
   const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
-  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, intoHandle))
+  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, undefined))
 }
 
 /**
@@ -147,9 +147,7 @@ export const use: {
   const params = use === undefined ? undefined : paramsOrUse
   const f = use ?? paramsOrUse as (value: any) => Effect.Effect<any, any, any>
   const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
-  return Effect.uninterruptibleMask((restore) =>
-    allocateOne(recipe, params, Fiber.getCurrent()!, restore, intoUse(f, restore))
-  )
+  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, f))
 }
 
 /** A definition with its params, as `allocateAll` takes them. */

@@ -76,33 +76,29 @@ const refuse = (frame: Frame, cost: Cost, resource: string, refusing: Ledger): R
 /** Puts back the interruptibility of whoever asked. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** What becomes of a record and the effect that acquires its value. In an uninterruptible region. */
-export type Then = (
+/** What is done with a value before it is given back; without it the caller gets the handle. */
+export type Use = (value: any) => Effect.Effect<any, any, any>
+
+/** Hands over what a record stands for, once its acquisition has succeeded. In an uninterruptible region. */
+export const deliver = (
   record: Allocation,
   acquisition: Effect.Effect<unknown, unknown, any>,
-  fiber: AnyFiber
-) => Effect.Effect<any, any, any>
-
-/** The caller gets the handle. */
-export const intoHandle: Then = (record, acquisition) =>
-  Effect.matchCauseEffect(acquisition, {
-    onSuccess: (value) => record.arrived(value) ?? Exit.succeed(record),
-    onFailure: (cause) => record.failed(cause)
-  })
-
-/** The value is used, then given back. */
-export const intoUse = (
-  f: (value: any) => Effect.Effect<any, any, any>,
-  restore: Restore
-): Then =>
-(record, acquisition, fiber) =>
-  Effect.matchCauseEffect(
-    Effect.flatMap(acquisition, (value) => record.arrived(value) ?? restore(f(record.usable))),
-    {
-      onSuccess: (value) => record.giveBack(Exit.succeed(value), fiber),
-      onFailure: (cause) => record.isAcquiring ? record.failed(cause) : record.giveBack(Exit.failCause(cause), fiber)
-    }
-  )
+  fiber: AnyFiber,
+  restore: Restore,
+  use: Use | undefined
+): Effect.Effect<any, any, any> =>
+  use === undefined
+    ? Effect.matchCauseEffect(acquisition, {
+      onSuccess: (value) => record.arrived(value) ?? Exit.succeed(record),
+      onFailure: (cause) => record.failed(cause)
+    })
+    : Effect.matchCauseEffect(
+      Effect.flatMap(acquisition, (value) => record.arrived(value) ?? restore(use(record.usable))),
+      {
+        onSuccess: (value) => record.giveBack(Exit.succeed(value), fiber),
+        onFailure: (cause) => record.isAcquiring ? record.failed(cause) : record.giveBack(Exit.failCause(cause), fiber)
+      }
+    )
 
 /** The recipe, run for a record that is charged already. */
 export const acquisitionOf = (
@@ -129,16 +125,15 @@ export const acquisitionOf = (
   return definition.interruptible ? restore(acquisition) : acquisition
 }
 
-/** Charges, records and acquires in a frame; the params are decoded. In an uninterruptible region. */
+/** Charges, records and acquires in an open frame; the params are decoded. In an uninterruptible region. */
 export const allocateIn = (
   frame: Frame,
   definition: Definition,
   params: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  then: Then
+  use: Use | undefined
 ): Effect.Effect<any, any, any> => {
-  if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   let cost: Cost | undefined
   if (definition.cost !== undefined) {
     cost = definition.cost(params)
@@ -147,7 +142,7 @@ export const allocateIn = (
   }
   const statistics = frame.registry.statisticsOf(definition)
   const record = new Temporal(definition, statistics, cost, frame, fiber)
-  return then(record, acquisitionOf(record, params, restore), fiber)
+  return deliver(record, acquisitionOf(record, params, restore), fiber, restore, use)
 }
 
 /** A temporal definition. In an uninterruptible region. */
@@ -156,11 +151,11 @@ export const allocateTemporal = (
   input: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  then: Then
+  use: Use | undefined
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
-  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, restore, then)
+  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, restore, use)
   const params = decode(definition, input)
-  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, restore, then) : params
+  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, restore, use) : params
 }

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cost from "../Cost.ts"
-import { acquisitionOf, chargeTo, decode, frameOf, intoHandle, refuseClosed } from "./allocate.ts"
+import { acquisitionOf, chargeTo, decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore } from "./allocate.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
@@ -93,7 +93,7 @@ const acquirePart = (
     record?.abandon()
     return refuseClosed(frame, definition.name)
   }
-  if (record === undefined) return shareIn(frame, definition, params, fiber, restore, intoHandle)
+  if (record === undefined) return shareIn(frame, definition, params, fiber, restore, undefined)
   record.begin()
-  return intoHandle(record, acquisitionOf(record, params, restore), fiber)
+  return deliver(record, acquisitionOf(record, params, restore), fiber, restore, undefined)
 }

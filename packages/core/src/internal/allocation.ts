@@ -53,7 +53,8 @@ export abstract class Allocation<A = any> extends Owned {
   readonly cost: Cost | undefined
   /** Who pays, and owns it unless it is an orphan. */
   frame: Frame
-  readonly context: Context.Context<never>
+  /** What its release runs in. */
+  context: Context.Context<never>
   private readonly site: StackFrame | undefined
   private state = acquiring
   /** When it entered its state. */
@@ -219,9 +220,9 @@ export abstract class Allocation<A = any> extends Owned {
       this.finish(release)
       return Exit.isSuccess(release) ? exit : withDefect(exit, release.cause)
     }
-    const asking = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
-    if (asking !== undefined && asking !== this.frame) this.releaseFrom(asking)
-    return Effect.matchCauseEffect(fiber.context === this.context ? release : inContext(release, this.context), {
+    const isAtHome = fiber.context === this.context
+    if (!isAtHome) this.releaseFrom(Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined)
+    return Effect.matchCauseEffect(isAtHome ? release : inContext(release, this.context), {
       onSuccess: (_) => {
         this.finish(Exit.void)
         return exit
@@ -234,7 +235,8 @@ export abstract class Allocation<A = any> extends Owned {
   }
 
   /** The frame that asks for it has to wait for it, though it is not its own. */
-  private releaseFrom(frame: Frame): void {
+  private releaseFrom(frame: Frame | undefined): void {
+    if (frame === undefined || frame === this.frame) return
     const busyWith = frame.busyWith ??= new Set()
     busyWith.add(this)
     this.onReleased(() => busyWith.delete(this))
@@ -345,6 +347,7 @@ export abstract class Allocation<A = any> extends Owned {
   changeFrame(frame: Frame): void {
     const from = this.frame
     this.frame = frame
+    this.context = Context.add(this.context, TimeFrame, frame as unknown as TimeFrame)
     this.moveTo(frame.owned)
     const { events } = frame.registry
     if (events.active) events.tell({ _tag: "Transferred", ...this.stamp(frame.registry.now()), from: from.path })

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
-import { decode, frameOf, refuseClosed } from "./allocate.ts"
-import type { AnyFiber, Refused, Restore, Then } from "./allocate.ts"
+import { decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
+import type { AnyFiber, Refused, Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
 import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
@@ -96,13 +96,13 @@ export const allocateShared = (
   input: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  then: Then
+  use: Use | undefined
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const params = decode(definition, input)
   if (Exit.isFailure(params)) return params as Refused
-  return shareIn(frame, definition, params.value, fiber, restore, then)
+  return shareIn(frame, definition, params.value, fiber, restore, use)
 }
 
 /** The params are decoded. */
@@ -112,7 +112,7 @@ export const shareIn = (
   params: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  then: Then
+  use: Use | undefined
 ): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const root = frame.root as Root<SharedValue>
@@ -140,7 +140,7 @@ export const shareIn = (
     share.waiter = waiter
     waiter.waitsFor.push(shared)
   }
-  return then(share, shared.await(restore), fiber)
+  return deliver(share, shared.await(restore), fiber, restore, use)
 }
 
 /** Ends the values of a definition, or the one with these params: now if nobody uses it, else with its last user. */

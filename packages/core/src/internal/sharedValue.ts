@@ -19,7 +19,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Access } from "./access.ts"
-import { allocateIn, intoHandle, refuseClosed } from "./allocate.ts"
+import { allocateIn, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Restore } from "./allocate.ts"
 import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
@@ -97,7 +97,7 @@ export class SharedValue {
   /** Acquires on a fiber that belongs to the value, not to its first user. */
   start(): void {
     const acquire = Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, restore, intoHandle))
+      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, restore, undefined))
     ) as Effect.Effect<Temporal, unknown>
     const acquisition = Effect.runForkWith(this.frame.context)(acquire)
     const exit = acquisition.pollUnsafe()
