@@ -261,7 +261,9 @@ export class SlowDriver {
       const fiber = yield* this.fork(
         parent === undefined ? program : TimeFrame.provide(program, parent.frame) as Inside
       )
-      if (timeout !== undefined) this.bounds.push({ name, fiber, until: now + timeout + inherited })
+      // One whose parent has closed goes into a frame outside, and inherits from there.
+      const longest = gracePeriod ?? Math.max(inherited, rootGracePeriod)
+      if (timeout !== undefined) this.bounds.push({ name, fiber, until: now + timeout + longest })
     })
   }
 
@@ -314,7 +316,9 @@ export class SlowDriver {
     }
     for (const { handle, value } of this.held) {
       const state = states.get(handle.id)
-      if (handle.isLive !== (state === "live")) wrong.push(`${handle.resource} is live: ${handle.isLive}, but ${state}`)
+      // The end of the manager ends values that are shared over the heads of those who still use them.
+      const agrees = handle.isLive === (state === "live") || (this.world.isClosing && !handle.isLive)
+      if (!agrees) wrong.push(`${handle.resource} is live: ${handle.isLive}, but ${state}`)
       if (handle.isLive && value !== undefined && value.ending > 0 && !this.world.isClosing) {
         wrong.push(`${handle.resource} #${handle.id} is live, its value is released`)
       }

@@ -22,10 +22,14 @@ export class Share<A = any> extends Allocation<A> {
     return true
   }
 
-  /** The value was ended over the head of this user, which only the end of the manager does. */
   override get value(): A {
     const value = super.value as unknown as Temporal<A>
     return value.value
+  }
+
+  /** The end of the manager ends a value over the heads of its users. */
+  override get isLive(): boolean {
+    return super.isLive && (this.current as unknown as Temporal<A>).isLive
   }
 
   /** A value used by turns is not handed out as such. */
