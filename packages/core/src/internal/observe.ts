@@ -27,10 +27,11 @@ const budgetsOf = (frame: Frame): Array<BudgetState> => {
 const wallTime = ({ deadline, registry }: Frame): number =>
   Math.round(registry.now() + deadline - registry.timers.now())
 
-const frameState = (frame: Frame): FrameState =>
+/** One that outlived the frame around it stands with the nearest frame outside: `parent` is where it is found. */
+const frameState = (frame: Frame, parent: number | null): FrameState =>
   new FrameState({
     id: frame.id,
-    parent: frame.parent?.id ?? null,
+    parent,
     name: frame.name,
     path: frame.path,
     phase: frame.phase,
@@ -58,24 +59,23 @@ const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
 const resourceState = (statistics: Statistics): ResourceState => new ResourceState({ ...statistics }, unchecked)
 
 export const snapshot = (root: Frame): Snapshot => {
-  const frames = [frameState(root)]
+  const frames = [frameState(root, null)]
   const allocations: Array<AllocationState> = []
-  const visit = (frame: Owned, orphaned: boolean) => {
-    for (const list of frame.inside) visitList(list, orphaned || (frame as Partial<Frame>).orphanage === list)
+  const visit = (owner: Owned, id: number, orphaned: boolean) => {
+    for (const list of owner.inside) visitList(list, id, orphaned || (owner as Partial<Frame>).orphanage === list)
   }
-  const visitList = (list: LinkedList<Owned>, orphaned: boolean) => {
+  const visitList = (list: LinkedList<Owned>, parent: number, orphaned: boolean) => {
     for (let owned = list.first; owned !== undefined; owned = owned.next) {
       const facts = owned.facts()
       if (facts !== undefined) allocations.push(allocationState(facts, orphaned))
-      if (owned instanceof Frame) frames.push(frameState(owned))
       // The frame that an acquisition runs in is shown when there is something in it.
-      else if (facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true) {
-        frames.push(frameState(facts.inner as Frame))
-      }
-      visit(owned, orphaned)
+      const isShown = facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true
+      const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
+      if (frame !== undefined) frames.push(frameState(frame, parent))
+      visit(owned, frame?.id ?? parent, orphaned)
     }
   }
-  visit(root, false)
+  visit(root, root.id, false)
   const resources = Array.from(root.registry.statistics.values(), resourceState)
   return new Snapshot({ at: root.registry.now(), frames, allocations, resources }, unchecked)
 }
