@@ -31,13 +31,13 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "door",
-    ["internal/allocation"],
+    ["internal/access", "internal/allocation"],
     ["internal/allocate"],
     ["Allocation"]
   ],
   [
     "sharing",
-    ["internal/access", "internal/root"],
+    ["internal/root"],
     ["internal/sharedValue"],
     ["internal/share"]
   ],

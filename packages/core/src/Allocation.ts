@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import { hasProperty } from "effect/Predicate"
 import type * as TxRef from "effect/TxRef"
+import type * as Access from "./internal/access.ts"
 import { chargeTo, refuseClosed } from "./internal/allocate.ts"
 import type { Refused } from "./internal/allocate.ts"
 import * as internal from "./internal/allocation.ts"
@@ -44,11 +45,7 @@ export interface Allocation<out A> extends Handle {
 /**
  * How a value with `access: "readWrite"` is being used: a turn belongs to some readers or to one writer.
  */
-export interface AccessState {
-  readonly readers: number
-  readonly writing: boolean
-  readonly waiting: number
-}
+export type AccessState = Access.AccessState
 
 /**
  * A handle on a value that its users share by turns, first come, first served. A turn is not reentrant: do not ask for

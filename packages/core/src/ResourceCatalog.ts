@@ -8,16 +8,13 @@ import type { BudgetExceeded, FrameClosed, InvalidParams } from "./ResourceError
 import * as ResourceManager from "./ResourceManager.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
 
-/** A definition whose name is known to the compiler, when it is. */
-type Named = ResourceDefinition.Any
-
 /** The definition of that name. */
-export type Find<D extends Named, Name extends string> = Extract<D, { readonly name: Name }>
+export type Find<D extends ResourceDefinition.Any, Name extends string> = Extract<D, { readonly name: Name }>
 
 /**
  * Definitions by name.
  */
-export interface ResourceCatalog<D extends Named> {
+export interface ResourceCatalog<D extends ResourceDefinition.Any> {
   /** The names, in the order in which they were given. */
   readonly names: ReadonlyArray<D["name"]>
   /** `ResourceManager.allocate` by name, with the types of the definition of that name. */
@@ -61,8 +58,10 @@ export interface ResourceCatalog<D extends Named> {
  * )
  * ```
  */
-export const make = <const Ds extends ReadonlyArray<Named>>(...definitions: Ds): ResourceCatalog<Ds[number]> => {
-  const byName = new Map<string, Named>()
+export const make = <const Ds extends ReadonlyArray<ResourceDefinition.Any>>(
+  ...definitions: Ds
+): ResourceCatalog<Ds[number]> => {
+  const byName = new Map<string, ResourceDefinition.Any>()
   for (const definition of definitions) {
     if (byName.has(definition.name)) {
       throw new TypeError(`Two definitions of one catalog are called "${definition.name}"`)

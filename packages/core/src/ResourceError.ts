@@ -165,12 +165,18 @@ export class AllocationReleased extends Schema.TaggedError<AllocationReleased>()
 }
 
 /**
+ * The schema of all errors of the library, for calls over the wire.
+ */
+export const ResourceError = Schema.Union([
+  InvalidParams,
+  UnknownResource,
+  FrameClosed,
+  DeadlineExceeded,
+  BudgetExceeded,
+  AllocationReleased
+])
+
+/**
  * Any error of the library.
  */
-export type ResourceError =
-  | InvalidParams
-  | UnknownResource
-  | FrameClosed
-  | DeadlineExceeded
-  | BudgetExceeded
-  | AllocationReleased
+export type ResourceError = typeof ResourceError.Type

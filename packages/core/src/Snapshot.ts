@@ -155,11 +155,14 @@ const number = new Intl.NumberFormat("en-US")
 
 /** A duration as a person reads it. */
 const duration = (millis: number): string => {
-  const ms = Math.max(0, millis)
-  if (ms < 1000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
-  return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} min`
+  const ms = Math.round(Math.max(0, millis))
+  if (ms < 1000) return `${ms} ms`
+  const tenths = Math.round(ms / 100)
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.round(ms / 60_000)
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 /** Names come from users: a control character in one must not break the tree. */
@@ -174,7 +177,7 @@ const list = (parts: ReadonlyArray<string>): string => parts.length === 0 ? "" :
 
 const frameLine = (frame: FrameState, at: number): string => {
   if (frame.parent === null) return `manager${list(frame.budgets.map(budget))}`
-  const times = [`${frame.phase} ${duration(at - frame.openedAt)}`]
+  const times = [`${frame.phase === "open" ? "" : `${frame.phase}, `}open ${duration(at - frame.openedAt)}`]
   if (frame.deadline !== null) {
     times.push(frame.deadline >= at ? `${duration(frame.deadline - at)} left` : `${duration(at - frame.deadline)} late`)
   }

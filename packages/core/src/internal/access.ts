@@ -1,5 +1,5 @@
 /**
- * Many readers or one writer, first come, first served. Owned by `SharedAccess`.
+ * Many readers or one writer, first come, first served. Owned by `Allocation`.
  *
  * Turns are taken and given back in one synchronous step each, so interruption can not come between; the state is
  * published to a TxRef in the same step, for transactions that want to look at it or wait for it. A turn is handed to
@@ -12,6 +12,7 @@ import * as TxRef from "effect/TxRef"
 import { LinkedList } from "./list.ts"
 import type { Linked } from "./list.ts"
 
+/** Who has a turn: some readers, or one writer. */
 export interface AccessState {
   readonly readers: number
   readonly writing: boolean
