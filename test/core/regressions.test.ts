@@ -50,6 +50,20 @@ describe("What an acquisition allocates", () => {
       assert.strictEqual(frames.find(({ name }) => name === "server")!.budgets[0]!.used, 1)
     }).pipe(TimeFrame.run({ name: "server", budget: { things: 2 } }), managed()))
 
+  it.effect("may be in a frame, whose releases have the grace period of the frames around it", () =>
+    Effect.gen(function*() {
+      const Hanging = ResourceDefinition.temporal("hanging", {
+        acquire: () => Effect.void,
+        release: () => Effect.never
+      })
+      const Stepwise = ResourceDefinition.temporal("stepwise", {
+        acquire: () => Effect.as(TimeFrame.run(ResourceManager.allocate(Hanging), { name: "step" }), "done")
+      })
+      const fiber = yield* start(ResourceManager.use(Stepwise, Effect.succeed))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed("done"))
+    }).pipe(TimeFrame.run({ name: "server", gracePeriod: "1 second" }), managed()))
+
   it.effect("is shown inside of it", () =>
     Effect.gen(function*() {
       yield* ResourceManager.allocate(Composite)

@@ -115,8 +115,8 @@ export const acquisitionOf = (
   }
   if (definition.release === undefined) {
     const { context, frame } = record
-    // Whoever releases it waits for it; the grace period is that of the frame around it.
-    const options = { name: definition.name, timeout: Infinity, budget: undefined, gracePeriod: Infinity }
+    const { name } = definition
+    const options = { name, timeout: Infinity, budget: undefined, gracePeriod: undefined, isWaitedFor: true }
     const inner = new Frame(frame, frame.registry, options, context)
     inner.context = inFrame(context, TimeFrame, inner)
     record.inner = inner

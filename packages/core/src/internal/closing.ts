@@ -16,7 +16,8 @@ import type { Timers } from "./timers.ts"
 export interface Closable {
   /** What ends next. */
   readonly last: Owned | undefined
-  readonly gracePeriod: number
+  /** How long it may take, in milliseconds. */
+  readonly closesWithin: number
   /** When the grace period began, if that was before the closing. */
   readonly expiredAt: number | undefined
   readonly registry: { readonly timers: Timers }
@@ -49,8 +50,8 @@ export class Closing implements Closer {
     this.frame = frame
     this.exit = exit
     this.fiber = fiber
-    const { expiredAt, gracePeriod, registry } = frame
-    this.left = expiredAt === undefined ? gracePeriod : expiredAt + gracePeriod - registry.timers.now()
+    const { closesWithin, expiredAt, registry } = frame
+    this.left = expiredAt === undefined ? closesWithin : expiredAt + closesWithin - registry.timers.now()
     this.overdue = this.left <= 0
   }
 

@@ -36,6 +36,8 @@ export interface FrameOptions {
   readonly budget: Budget.Budget | undefined
   /** Milliseconds; `undefined` for that of the frame around it. */
   readonly gracePeriod: number | undefined
+  /** Whoever ends it waits for it, however long that takes: what is around it has a grace period. */
+  readonly isWaitedFor?: boolean
 }
 
 /**
@@ -60,7 +62,10 @@ export class Frame extends Owned implements Scope.Scope {
   readonly timeout: number
   /** The earlier of its own and its parent's, on the monotonic clock. */
   readonly deadline: Deadline.Deadline
+  /** What frames inside it inherit. */
   readonly gracePeriod: number
+  /** How long its own end may take. */
+  readonly closesWithin: number
   ledgers: Ledgers
   readonly openedAt: number
   /** The context that finalizers and background work of the frame run in. */
@@ -100,6 +105,7 @@ export class Frame extends Owned implements Scope.Scope {
       ? outerDeadline
       : Deadline.earlier(Deadline.after(registry.timers.now(), options.timeout), outerDeadline)
     this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
+    this.closesWithin = options.isWaitedFor === true ? Infinity : this.gracePeriod
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
     this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this, this.root)
     this.context = context

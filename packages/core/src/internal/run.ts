@@ -52,13 +52,13 @@ const awaitClosed = (closing: Closing): Effect.Effect<void> => Effect.callback((
 export const closeFromOutside = (frame: Frame, exit: AnyExit): Effect.Effect<void> => {
   const asker = Fiber.getCurrent()
   if (!frame.endBody(asker) || frame.phase === "closed") return closeFrame(frame, exit) ?? Exit.void
-  const { gracePeriod, registry } = frame
+  const { closesWithin, registry } = frame
   const closing = new Closing(
     {
       get last() {
         return frame.phase === "closed" || frame.isOutlived ? undefined : frame
       },
-      gracePeriod,
+      closesWithin,
       registry,
       expiredAt: undefined,
       isLeftBehind: () => false,
