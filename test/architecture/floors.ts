@@ -42,8 +42,19 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/share"]
   ],
   [
+    "pooling",
+    ["internal/aside", "internal/codel", "internal/holding", "internal/poolOptions", "internal/poolQueue"],
+    ["internal/lease", "internal/poolStats", "internal/trampoline"],
+    ["internal/borrow", "internal/deadlock", "internal/poolGrowth", "internal/poolItem"],
+    ["internal/poolCare", "internal/poolReport", "internal/poolStock"],
+    ["internal/poolAdmission"],
+    ["internal/pool"],
+    ["internal/poolFrame"],
+    ["ResourcePool"]
+  ],
+  [
     "manager",
-    ["internal/allocateAll"],
+    ["internal/allocateAll", "internal/strategies"],
     ["ResourceManager"]
   ],
   [

@@ -18,6 +18,7 @@ describe("ResourceManager.snapshot", () => {
         JSON.parse(JSON.stringify(snapshot)),
         {
           allocations: [],
+          pools: [],
           at: 0,
           frames: [{
             budgets: [{ highWaterMark: 0, limit: 10, unit: "memory", used: 0 }],
@@ -164,7 +165,7 @@ describe("Snapshot.render", () => {
         │  ├─ request  open 5.2 s, 4.8 s left
         │  │  ├─ costly #3  held 5.2 s  files 2, memory 1,234
         │  │  └─ gated #4  acquiring for 5.2 s  gates 1
-        │  └─ settings #1  shared 2 min 5 s
+        │  └─ settings #1  used 2 min 5 s
         └─ settings  open 2 min 5 s
            └─ settings #2  held 2 min 5 s  memory 4,096"
       `)
@@ -173,7 +174,7 @@ describe("Snapshot.render", () => {
       expect(Snapshot.render(yield* ResourceManager.snapshot)).toMatchInlineSnapshot(`
         "manager  memory 4,096 of 1,000,000, files 0, gates 1
         ├─ server  open 1 h 2 min  memory 0 of 65,536
-        │  └─ settings #1  shared 1 h 2 min
+        │  └─ settings #1  used 1 h 2 min
         ├─ settings  open 1 h 2 min
         │  └─ settings #2  held 1 h 2 min  memory 4,096
         └─ gated #4  acquiring for 1 h 0 min  gates 1  outlived server/request"

@@ -33,7 +33,7 @@ export interface ResourceDefinition<in Params, out A, out E = never, out R = nev
     readonly _R: Types.Covariant<R>
   }
   readonly name: string
-  readonly kind: "temporal" | "persistent" | "shared"
+  readonly kind: "temporal" | "persistent" | "shared" | "pool"
   /** How an allocation offers the value: itself, or through `read` and `write`. */
   readonly access: "direct" | "readWrite"
 }

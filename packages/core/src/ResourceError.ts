@@ -164,6 +164,151 @@ export class AllocationReleased extends Schema.TaggedError<AllocationReleased>()
   }
 }
 
+/** How a pool stood when it refused. */
+const poolState = {
+  /** The name of the pool. */
+  pool: Schema.String,
+  /** The frame that asked; empty outside of frames. */
+  requestedBy: Schema.String,
+  /** Items in use, and items that exist in whatever state, against the most there may be. */
+  used: Schema.Int,
+  total: Schema.Int,
+  max: Schema.Int,
+  /** How many waited, the one that was refused included. */
+  waiting: Schema.Int,
+  /** The hundred that have had an item for longest. */
+  holders: Schema.Array(Holder),
+  /** How many there are besides; absent when there are none. */
+  omitted: Schema.optionalKey(Schema.Int)
+}
+
+/**
+ * Why a pool had nothing to lend:
+ *
+ * - `backlog`: items come and go, but more borrowers wait than they can serve in time
+ * - `slowHolders`: every item is held for longer than the borrower could wait
+ * - `leak`: some item is held for longer than `overdueAfter`
+ * - `creationFailing`: new items can not be made; `cause` says what with
+ * - `creationSlow`: a new item was being made, but did not arrive in time
+ * - `validationSlow`: an item was being validated, but did not answer in time
+ * - `suspended`: the pool was suspended
+ */
+export const PoolReason = Schema.Literals([
+  "backlog",
+  "slowHolders",
+  "leak",
+  "creationFailing",
+  "creationSlow",
+  "validationSlow",
+  "suspended"
+])
+
+/** Why a pool had nothing to lend. */
+export type PoolReason = typeof PoolReason.Type
+
+const advice: Record<PoolReason, string> = {
+  backlog: "raise max, hold items for a shorter time, or limit who comes in with maxWaiting",
+  slowHolders: "look at what the holders do, hold items for a shorter time, or raise max",
+  leak: "look at the holders: one of them may never give its item back",
+  creationFailing: "look at what creation fails with",
+  creationSlow: "give it more time with acquireTimeout, or keep items warm with min",
+  validationSlow: "look at what validate does, or shorten validateTimeout",
+  suspended: "resume the pool"
+}
+
+/**
+ * A pool had nothing to lend within its `acquireTimeout`. The borrower has left the queue.
+ */
+export class PoolTimeout extends Schema.TaggedError<PoolTimeout>()("PoolTimeout", {
+  ...poolState,
+  /** What the borrower was waiting for: someone to return an item, a new item, or the validation of one. */
+  phase: Schema.Literals(["wait", "create", "validate"]),
+  reason: PoolReason,
+  /** The timeout, in milliseconds. */
+  timeout: Schema.Number,
+  /** What the last creation failed with, if none has succeeded since. */
+  cause: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    const cause = this.cause === undefined ? "" : `\nThe last creation failed with: ${this.cause}`
+    return `The pool "${this.pool}" had nothing to lend to ${frameName(this.requestedBy)} within ${this.timeout} ms ` +
+      `(phase ${this.phase}, ${this.reason}; ${standing(this)}): ${advice[this.reason]}${cause}${heldBy(this)}`
+  }
+}
+
+/**
+ * A pool refused a borrower at once, to shed load: too many wait (`maxWaiting`), or have waited too long (`codel`).
+ */
+export class PoolOverloaded extends Schema.TaggedError<PoolOverloaded>()("PoolOverloaded", {
+  ...poolState,
+  reason: Schema.Literals(["maxWaiting", "codel"]),
+  /** How long the borrower had waited, in milliseconds; 0 for `maxWaiting`. */
+  waited: Schema.Number
+}) {
+  override get message(): string {
+    const why = this.reason === "maxWaiting"
+      ? "as many borrowers wait as may"
+      : `it was shed after waiting ${this.waited} ms, since nobody is served quickly any more`
+    return `The pool "${this.pool}" refused ${frameName(this.requestedBy)}: ${why} (${standing(this)}). Try again ` +
+      `later, or raise max${heldBy(this)}`
+  }
+}
+
+/**
+ * The pool is closed, or draining: it lends nothing any more.
+ */
+export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
+  pool: Schema.String,
+  requestedBy: Schema.String
+}) {
+  override get message(): string {
+    return `The pool "${this.pool}" is closed, so ${frameName(this.requestedBy)} can not borrow from it. Do the work ` +
+      `while the scope that made the pool is open`
+  }
+}
+
+/**
+ * To wait would be to wait for ever: all that could be given back is held by those who wait themselves, this borrower
+ * among them. Nothing was borrowed.
+ */
+export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
+  pool: Schema.String,
+  requestedBy: Schema.String,
+  /** Who holds what, and waits for what, all the way round; the borrower that was refused is the last one. */
+  cycle: Schema.Array(Schema.Struct({
+    frame: Schema.String,
+    /** The pools that it holds items of. */
+    holds: Schema.Array(Schema.String),
+    /** The pool that it waits for. */
+    waitsFor: Schema.String
+  })),
+  holders: Schema.Array(Holder),
+  omitted: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    const cycle = this.cycle.map(({ frame, holds, waitsFor }) => {
+      const held = holds.length === 0 ? "nothing" : holds.map((pool) => `"${pool}"`).join(", ")
+      return `\n  - ${frameName(frame)} holds ${held} and waits for "${waitsFor}"`
+    }).join("")
+    return `${frameName(this.requestedBy)} can not borrow from the pool "${this.pool}": everyone who could give ` +
+      `something back waits for something else.${cycle}\nBorrow once and pass the item on, borrow from all pools in ` +
+      `the same order, or raise max${heldBy(this)}`
+  }
+}
+
+interface Standing {
+  readonly used: number
+  readonly total: number
+  readonly max: number
+  readonly waiting: number
+}
+
+const standing = ({ max, total, used, waiting }: Standing): string =>
+  `${used} in use of ${total}, at most ${max}, ${waiting} waiting`
+
+const heldBy = (error: { readonly holders: ReadonlyArray<Holder>; readonly omitted?: number }): string =>
+  error.holders.length === 0 ? "" : `. Held by:${list(error.holders, error.omitted)}`
+
 /**
  * The schema of all errors of the library, for calls over the wire.
  */
@@ -173,7 +318,11 @@ export const ResourceError = Schema.Union([
   FrameClosed,
   DeadlineExceeded,
   BudgetExceeded,
-  AllocationReleased
+  AllocationReleased,
+  PoolTimeout,
+  PoolOverloaded,
+  PoolClosed,
+  WouldDeadlock
 ])
 
 /**

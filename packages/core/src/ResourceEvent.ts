@@ -78,6 +78,12 @@ export const Retired = Schema.TaggedStruct("Retired", {
   users: Schema.Int
 })
 
+/** A borrower has had an item of a pool for longer than `overdueAfter`. */
+export const BorrowOverdue = Schema.TaggedStruct("BorrowOverdue", { ...allocation, held: Schema.Number })
+
+/** An item that was reported as overdue has come back after all. */
+export const OverdueReturned = Schema.TaggedStruct("OverdueReturned", { ...allocation, held: Schema.Number })
+
 /** The listener was too slow: this many events were dropped since the one before. */
 export const EventsDropped = Schema.TaggedStruct("EventsDropped", { at: Schema.Number, count: Schema.Int })
 
@@ -97,6 +103,8 @@ export const ResourceEvent = Schema.Union([
   Transferred,
   BudgetRefused,
   Retired,
+  BorrowOverdue,
+  OverdueReturned,
   EventsDropped
 ])
 

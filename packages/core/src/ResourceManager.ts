@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type * as Allocation from "./Allocation.ts"
 import * as Budget from "./Budget.ts"
-import { allocateTemporal, decode } from "./internal/allocate.ts"
+import { decode } from "./internal/allocate.ts"
 import { allocateEach } from "./internal/allocateAll.ts"
 import type { Definition } from "./internal/definition.ts"
 import * as internal from "./internal/manager.ts"
@@ -20,8 +20,9 @@ import * as observe from "./internal/observe.ts"
 import { Registry } from "./internal/registry.ts"
 import { Root } from "./internal/root.ts"
 import { closeFrame } from "./internal/run.ts"
-import { allocateShared, retire as retireValues } from "./internal/share.ts"
+import { retire as retireValues } from "./internal/share.ts"
 import type { SharedValue } from "./internal/sharedValue.ts"
+import { strategies } from "./internal/strategies.ts"
 import type * as ResourceDefinition from "./ResourceDefinition.ts"
 import type { FrameClosed, InvalidParams } from "./ResourceError.ts"
 import type { ResourceEvent } from "./ResourceEvent.ts"
@@ -113,7 +114,7 @@ export const allocateUnknown = (
   params: unknown
 ): Effect.Effect<unknown, any, any> => {
   const recipe = definition as unknown as Definition
-  const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
+  const allocateOne = strategies[recipe.kind]
   return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, undefined))
 }
 
@@ -146,7 +147,7 @@ export const use: {
   const recipe = definition as unknown as Definition
   const params = use === undefined ? undefined : paramsOrUse
   const f = use ?? paramsOrUse as (value: any) => Effect.Effect<any, any, any>
-  const allocateOne = recipe.kind === "temporal" ? allocateTemporal : allocateShared
+  const allocateOne = strategies[recipe.kind]
   return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, f))
 }
 

@@ -37,7 +37,7 @@ export class AllocationState extends Schema.Class<AllocationState>("@chronovyan/
   frame: Schema.String,
   /** `charged` is one of a set whose turn to be acquired has not come yet. */
   state: Schema.Literals(["charged", "acquiring", "live", "releasing"]),
-  /** The use of a shared or persistent value, not a value of its own. */
+  /** The use of a shared, persistent or pooled value, not a value of its own. */
   share: Schema.Boolean,
   /** Its frame closed without it. */
   orphaned: Schema.Boolean,
@@ -46,14 +46,36 @@ export class AllocationState extends Schema.Class<AllocationState>("@chronovyan/
   callSite: Schema.optionalKey(Schema.String)
 }) {}
 
+/** A pool: how many items there are in each state, and who waits. */
+export class PoolState extends Schema.Class<PoolState>("@chronovyan/core/Snapshot/PoolState")({
+  /** The frame of the pool, which owns the items. */
+  frameId: Schema.Int,
+  name: Schema.String,
+  state: Schema.Literals(["open", "suspended", "draining", "closing", "closed"]),
+  min: Schema.Int,
+  max: Amount,
+  total: Schema.Int,
+  idle: Schema.Int,
+  used: Schema.Int,
+  creating: Schema.Int,
+  /** Being reset or checked. */
+  busy: Schema.Int,
+  closing: Schema.Int,
+  /** Creations and releases that took too long and were left behind. */
+  abandoned: Schema.Int,
+  waiting: Schema.Int,
+  /** How long the one has waited who waits for longest, in milliseconds. */
+  oldestWait: Schema.Number
+}) {}
+
 /** What happened to the allocations of one definition so far. Times are in milliseconds. */
 export class ResourceState extends Schema.Class<ResourceState>("@chronovyan/core/Snapshot/ResourceState")({
   resource: Schema.String,
-  kind: Schema.Literals(["temporal", "persistent", "shared"]),
+  kind: Schema.Literals(["temporal", "persistent", "shared", "pool"]),
   /** Values that exist. */
   live: Schema.Int,
   highWaterMark: Schema.Int,
-  /** Frames' uses of shared and persistent values. */
+  /** Frames' uses of shared, persistent and pooled values. */
   shares: Schema.Int,
   acquired: Schema.Int,
   released: Schema.Int,
@@ -72,6 +94,7 @@ export class Snapshot extends Schema.Class<Snapshot>("@chronovyan/core/Snapshot"
   /** The manager's own first, then the others, outer ones before those inside. */
   frames: Schema.Array(FrameState),
   allocations: Schema.Array(AllocationState),
+  pools: Schema.Array(PoolState),
   resources: Schema.Array(ResourceState)
 }) {}
 
@@ -175,19 +198,28 @@ const budget = (state: BudgetState): string => {
 
 const list = (parts: ReadonlyArray<string>): string => parts.length === 0 ? "" : `  ${parts.join(", ")}`
 
-const frameLine = (frame: FrameState, at: number): string => {
+const poolLine = (pool: PoolState): string => {
+  const parts = [`${pool.used} of at most ${number.format(pool.max)} in use`, `${pool.idle} idle`]
+  const rare = ["creating", "busy", "closing", "abandoned"] as const
+  for (const state of rare) if (pool[state] > 0) parts.push(`${pool[state]} ${state}`)
+  if (pool.waiting > 0) parts.push(`${pool.waiting} waiting for up to ${duration(pool.oldestWait)}`)
+  return `${pool.state === "open" ? "pool" : `${pool.state} pool`}${list([parts.join(", ")])}`
+}
+
+const frameLine = (frame: FrameState, at: number, pool: PoolState | undefined): string => {
   if (frame.parent === null) return `manager${list(frame.budgets.map(budget))}`
   const times = [`${frame.phase === "open" ? "" : `${frame.phase}, `}open ${duration(at - frame.openedAt)}`]
   if (frame.deadline !== null) {
     times.push(frame.deadline >= at ? `${duration(frame.deadline - at)} left` : `${duration(at - frame.deadline)} late`)
   }
-  return `${text(frame.name)}${list(times)}${list(frame.budgets.map(budget))}`
+  const about = pool === undefined ? "" : `  ${poolLine(pool)}`
+  return `${text(frame.name)}${about}${list(times)}${list(frame.budgets.map(budget))}`
 }
 
 const verbs = { charged: "charged for", acquiring: "acquiring for", live: "held", releasing: "releasing for" }
 
 const allocationLine = (allocation: AllocationState, at: number): string => {
-  const verb = allocation.share && allocation.state === "live" ? "shared" : verbs[allocation.state]
+  const verb = allocation.share && allocation.state === "live" ? "used" : verbs[allocation.state]
   const cost = Object.entries(allocation.cost).map(([unit, amount]) => `${text(unit)} ${number.format(amount)}`)
   const origin = allocation.orphaned ? `  outlived ${text(allocation.frame)}` : ""
   const site = allocation.callSite === undefined ? "" : `  (${text(allocation.callSite)})`
@@ -207,8 +239,9 @@ const draw = (self: Snapshot): string => {
     const outer = parent === null ? undefined : nodes.get(parent)
     ;(outer === undefined ? roots : outer.inside).push(node)
   }
+  const pools = new Map(self.pools.map((pool) => [pool.frameId, pool]))
   for (const frame of self.frames) {
-    const node = { line: frameLine(frame, self.at), inside: [] }
+    const node = { line: frameLine(frame, self.at, pools.get(frame.id)), inside: [] }
     nodes.set(frame.id, node)
     put(frame.parent, node)
   }

@@ -8,6 +8,7 @@ import { acquisitionOf, chargeTo, decode, deliver, frameOf, refuseClosed } from 
 import type { AnyFiber, Refused, Restore } from "./allocate.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
+import { borrowIn } from "./borrow.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { shareIn } from "./share.ts"
@@ -93,6 +94,7 @@ const acquirePart = (
     record?.abandon()
     return refuseClosed(frame, definition.name)
   }
+  if (definition.kind === "pool") return borrowIn(frame, definition, fiber, restore, undefined)
   if (record === undefined) return shareIn(frame, definition, params, fiber, restore, undefined)
   record.begin()
   return deliver(record, acquisitionOf(record, params, restore), fiber, restore, undefined)

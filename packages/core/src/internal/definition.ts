@@ -10,7 +10,7 @@ import type { Cost } from "../Cost.ts"
 
 export const TypeId = "~chronovyan/core/ResourceDefinition"
 
-export type Kind = "temporal" | "persistent" | "shared"
+export type Kind = "temporal" | "persistent" | "shared" | "pool"
 
 /** Turns what the caller passed into what the recipe gets. */
 export type Decode = (input: unknown) => Exit.Exit<unknown, SchemaIssue.Issue>

@@ -49,6 +49,22 @@ export interface Visit {
   readonly outer: Visit | undefined
 }
 
+/** How a pool stands, as a snapshot shows it. */
+export interface PoolFacts {
+  readonly state: "open" | "suspended" | "draining" | "closing" | "closed"
+  readonly min: number
+  readonly max: number
+  readonly total: number
+  readonly idle: number
+  readonly used: number
+  readonly creating: number
+  readonly busy: number
+  readonly closing: number
+  readonly abandoned: number
+  readonly waiting: number
+  readonly oldestWait: number
+}
+
 export const Visitor = Context.Reference<Visit | undefined>("@chronovyan/core/Visitor", {
   defaultValue: () => undefined
 })
@@ -82,6 +98,8 @@ export class Frame extends Owned implements Scope.Scope {
   closing: Closing | undefined = undefined
   /** The fiber that its body runs on, if it has a body. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** The fiber that waits for the body, if that runs on a fiber of its own. */
+  caller: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** A frame outside has closed without it. */
   isOutlived = false
   /** Frames that its body is in at the moment, by `provide`. */
@@ -212,6 +230,11 @@ export class Frame extends Owned implements Scope.Scope {
   /** What each event of the frame says. */
   stamp(): { readonly at: number; readonly frame: string; readonly frameId: number } {
     return { at: this.registry.now(), frame: this.path, frameId: this.id }
+  }
+
+  /** What to tell of it as a pool, if it is that of one. */
+  get pool(): PoolFacts | undefined {
+    return undefined
   }
 
   get [TypeId](): typeof TypeId {

@@ -7,9 +7,10 @@ import { allocationsIn } from "./owned.ts"
 import type { Facts } from "./owned.ts"
 
 /** An error lists the first holders, and counts the others. */
-const listed = 100
+export const listed = 100
 
-const toHolder = (facts: Facts, now: number, amount: number): Holder =>
+/** One of them, as an error tells of it. */
+export const toHolder = (facts: Facts, now: number, amount: number): Holder =>
   new Holder({
     allocation: facts.id,
     resource: facts.resource,

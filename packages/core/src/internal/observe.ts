@@ -1,7 +1,7 @@
 /**
  * Takes a snapshot: one walk through the lists that the frames keep. Owned by `ResourceManager`.
  */
-import { AllocationState, BudgetState, FrameState, ResourceState, Snapshot } from "../Snapshot.ts"
+import { AllocationState, BudgetState, FrameState, PoolState, ResourceState, Snapshot } from "../Snapshot.ts"
 import { Frame } from "./frame.ts"
 import { unlimited } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
@@ -61,6 +61,7 @@ const resourceState = (statistics: Statistics): ResourceState => new ResourceSta
 export const snapshot = (root: Frame): Snapshot => {
   const frames = [frameState(root, null)]
   const allocations: Array<AllocationState> = []
+  const pools: Array<PoolState> = []
   const visit = (owner: Owned, id: number, orphaned: boolean) => {
     for (const list of owner.inside) visitList(list, id, orphaned || (owner as Partial<Frame>).orphanage === list)
   }
@@ -72,10 +73,12 @@ export const snapshot = (root: Frame): Snapshot => {
       const isShown = facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true
       const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
       if (frame !== undefined) frames.push(frameState(frame, parent))
+      const pool = frame?.pool
+      if (pool !== undefined) pools.push(new PoolState({ frameId: frame!.id, name: frame!.name, ...pool }, unchecked))
       visit(owned, frame?.id ?? parent, orphaned)
     }
   }
   visit(root, root.id, false)
   const resources = Array.from(root.registry.statistics.values(), resourceState)
-  return new Snapshot({ at: root.registry.now(), frames, allocations, resources }, unchecked)
+  return new Snapshot({ at: root.registry.now(), frames, allocations, pools, resources }, unchecked)
 }

@@ -125,6 +125,7 @@ class Apart extends Inline {
 
   override asEffect(): Body {
     const frame = this.open()
+    frame.caller = this.fiber
     if (this.options.timeout <= 0) {
       this.expired()
       return this.settle(Exit.interrupt())

@@ -3,7 +3,7 @@
  */
 export class Statistics {
   readonly resource: string
-  readonly kind: "temporal" | "persistent" | "shared"
+  readonly kind: "temporal" | "persistent" | "shared" | "pool"
   /** Values that exist. */
   live = 0
   highWaterMark = 0
@@ -18,7 +18,7 @@ export class Statistics {
   holdTotal = 0
   holdMax = 0
 
-  constructor(resource: string, kind: "temporal" | "persistent" | "shared") {
+  constructor(resource: string, kind: "temporal" | "persistent" | "shared" | "pool") {
     this.resource = resource
     this.kind = kind
   }

@@ -1,0 +1,170 @@
+/**
+ * The ways to borrow: around an effect, until a scope closes, or as an allocation. Owned by `ResourcePool`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { chargeTo, deliver, frameOf, refuseClosed } from "./allocate.ts"
+import type { Restore, Use } from "./allocate.ts"
+import { Allocation } from "./allocation.ts"
+import type { Definition } from "./definition.ts"
+import { Frame } from "./frame.ts"
+import { Lease } from "./lease.ts"
+import type { AnyFiber, Lending } from "./lease.ts"
+import type { Facts } from "./owned.ts"
+
+type AnyEffect = Effect.Effect<any, any, any>
+
+/** Around an effect. */
+export class UseLease extends Lease {
+  private readonly body: (item: any) => AnyEffect
+
+  constructor(lending: Lending, fiber: AnyFiber, body: (item: any) => AnyEffect) {
+    super(lending, fiber)
+    this.body = body
+  }
+
+  /** Its frame may end before its body does, when that runs on a fiber of another frame. */
+  protected get endsWithFrame(): boolean {
+    return false
+  }
+
+  proceed(): AnyEffect {
+    try {
+      return this.body(this.item!.value)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
+  }
+
+  leave(_: Exit.Exit<unknown, unknown>): undefined {
+    this.giveBack(false)
+    return undefined
+  }
+}
+
+/** Until a scope closes. */
+export class GetLease extends Lease {
+  private isKept = false
+
+  protected get endsWithFrame(): boolean {
+    return true
+  }
+
+  proceed(): AnyEffect {
+    const { value } = this.item!
+    const scope = Context.getUnsafe(this.fiber.context, Scope.Scope)
+    if (scope.state._tag === "Closed") return Exit.succeed(value)
+    this.isKept = true
+    // A frame keeps the lease itself; in order, it comes after all that arrived before it.
+    if (scope instanceof Frame) {
+      this.frame = scope
+      this.moveTo(scope.owned)
+      return Exit.succeed(value)
+    }
+    const giveBack = Effect.sync(() => this.giveBack(false))
+    return Effect.as(Effect.uninterruptible(Scope.addFinalizer(scope, giveBack)), value)
+  }
+
+  leave(exit: Exit.Exit<unknown, unknown>): undefined {
+    if (!this.isKept || Exit.isFailure(exit)) this.giveBack(false)
+    return undefined
+  }
+}
+
+/** What an allocation borrows: the allocation is the record. */
+class AllocationLease extends Lease {
+  readonly borrow: Borrow
+
+  constructor(lending: Lending, fiber: AnyFiber, borrow: Borrow) {
+    super(lending, fiber)
+    this.borrow = borrow
+  }
+
+  override get isCharging(): boolean {
+    return false
+  }
+
+  protected get endsWithFrame(): boolean {
+    return true
+  }
+
+  protected override enter(): void {}
+
+  proceed(): AnyEffect {
+    return Exit.succeed(this.item!.value)
+  }
+
+  leave(exit: Exit.Exit<unknown, unknown>): undefined {
+    if (Exit.isFailure(exit)) this.giveBack(false)
+    return undefined
+  }
+
+  override facts(): Facts {
+    return this.borrow.facts()
+  }
+}
+
+/** A borrow as an allocation: it can be given back early, and moved to another frame. */
+export class Borrow<A = any> extends Allocation<A> {
+  lease: AllocationLease | undefined = undefined
+
+  get share(): boolean {
+    return true
+  }
+
+  override changeFrame(frame: Frame): void {
+    super.changeFrame(frame)
+    const lease = this.lease!
+    lease.frame = frame
+    lease.changeHolder(frame.fiber)
+  }
+
+  protected undo(): undefined {
+    this.lease!.giveBack(false)
+  }
+
+  // An interruption may come when the lease has been told to stay.
+  protected undoFailed(): undefined {
+    this.lease!.giveBack(false)
+  }
+
+  // The pool counts.
+  protected countAcquired(): void {
+    this.statistics.shares++
+  }
+  protected countFailed(): void {
+    this.statistics.failed++
+  }
+  protected countReleased(): void {
+    this.statistics.shares--
+  }
+}
+
+/** Borrows from a pool. In an uninterruptible region. */
+export const allocateFromPool = (
+  pool: Definition,
+  _: unknown,
+  fiber: AnyFiber,
+  restore: Restore,
+  use: Use | undefined
+): AnyEffect => borrowIn(frameOf(fiber), pool, fiber, restore, use)
+
+export const borrowIn = (
+  frame: Frame,
+  pool: Definition,
+  fiber: AnyFiber,
+  restore: Restore,
+  use: Use | undefined
+): AnyEffect => {
+  if (frame.phase !== "open") return refuseClosed(frame, pool.name)
+  const cost = pool.cost?.(undefined)
+  const refused = cost === undefined ? undefined : chargeTo(frame, cost, pool.name)
+  if (refused !== undefined) return refused
+  const borrow = new Borrow(pool, frame.registry.statisticsOf(pool), cost, frame, fiber)
+  const lease = new AllocationLease(pool as Definition & Lending, fiber, borrow)
+  borrow.lease = lease
+  const acquisition = Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
+  return deliver(borrow, restore(acquisition), fiber, restore, use)
+}

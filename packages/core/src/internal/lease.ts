@@ -1,0 +1,220 @@
+/**
+ * One borrow: the waiter, the record of who has an item, and the effect that borrows, in one object. Owned by
+ * `ResourcePool`.
+ *
+ * ```text
+ *   fresh ──an item is idle────────────────▶ active ──given back──▶ done
+ *     │  ▲                                    ▲ ▲                    ▲
+ *     │  └─not valid─ checking ──valid────────┘ │ handed over        │
+ *     │                  ▲                      │                    │
+ *     └──none is idle────┼──▶ waiting ──────────┴──failed, left──────┘
+ *            an idle one │
+ *            for a while ┘
+ * ```
+ *
+ * Its exit hook is registered before it is evaluated, so whatever state it is in when its fiber is interrupted is undone
+ * there: an active one is given back, a waiting one leaves the queue, one being checked leaves the item to its checker.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { StackFrame } from "effect/References"
+import type { Cost } from "../Cost.ts"
+import { zero } from "../Cost.ts"
+import { TimeFrame } from "../TimeFrame.ts"
+import { nearest } from "./frame.ts"
+import type { Frame } from "./frame.ts"
+import { holds, returns } from "./holding.ts"
+import { refund } from "./ledger.ts"
+import { Owned } from "./owned.ts"
+import type { Closer, Facts } from "./owned.ts"
+import type { Line, Standing } from "./poolQueue.ts"
+import type { Registry } from "./registry.ts"
+
+export type AnyFiber = Fiber.Fiber<unknown, unknown>
+type AnyEffect = Effect.Effect<any, any, any>
+
+/** What a lease knows of the item that it is a lease of. */
+export interface Lent {
+  readonly value: unknown
+}
+
+/** What a lease knows of the pool that it borrows from. */
+export interface Lender {
+  readonly name: string
+  readonly registry: Registry
+  readonly frame: Frame
+  readonly borrowCost: Cost | undefined
+  /** Starts a borrow: hands over at once, refuses, or answers the effect that waits. */
+  lend(lease: Lease): AnyEffect
+  /** Takes back what an active lease has; `isTainted`: someone may still be using it. */
+  takeBack(lease: Lease, isTainted: boolean): void
+  /** A waiting lease leaves. */
+  leaves(lease: Lease): void
+}
+
+/** Where a lender is found at the time of the borrow. */
+export interface Lending {
+  readonly lender: Lender
+}
+
+export const fresh = 0
+export const waiting = 1
+export const checking = 2
+export const active = 3
+export const done = 4
+
+const OwnedEffect = Effectable.Mixin(Owned) as unknown as abstract new() => Owned & Effect.Effect<any, any, any>
+
+export abstract class Lease extends OwnedEffect implements Standing<Lease> {
+  ahead: Lease | undefined = undefined
+  behind: Lease | undefined = undefined
+  line: Line<Lease> | undefined = undefined
+  readonly lender: Lender
+  /** Who is to give it back. */
+  fiber: AnyFiber
+  /** The frame of the borrower, if it has one. */
+  frame: Frame | undefined
+  state = fresh
+  /** Since when it has its item, or waits for one, in milliseconds since the epoch. */
+  since = 0
+  /** When it has to stop waiting, on the monotonic clock; kept when it has to wait again. Negative: it has not waited. */
+  deadline = -1
+  item: Lent | undefined = undefined
+  /** Was it reported for being held too long? */
+  isOverdue = false
+  /** Was `borrowCost` charged to its frame? */
+  isCharged = false
+  private number = 0
+  /** How to resume its fiber, while that is suspended. */
+  private wake: ((effect: AnyEffect) => void) | undefined = undefined
+  /** What it ended with, if it was told. */
+  private answer: Exit.Exit<never, unknown> | undefined = undefined
+  private readonly site: StackFrame | undefined
+
+  constructor(lending: Lending, fiber: AnyFiber) {
+    super()
+    this.lender = lending.lender
+    this.fiber = fiber
+    this.frame = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
+    this.site = fiber.cache.stackFrame
+  }
+
+  /** What comes of it, once it has its item. */
+  abstract proceed(): AnyEffect
+
+  asEffect(): AnyEffect {
+    if (this.state === fresh) return this.begin()
+    return this.state === active ? this.proceed() : this.answer!
+  }
+
+  private begin(): AnyEffect {
+    this.enter()
+    return this.lender.lend(this)
+  }
+
+  /** Joins the frame of the borrower, or if that is closed the nearest one outside. */
+  protected enter(): void {
+    const { frame } = this
+    if (frame === undefined) return
+    this.moveTo((frame.phase === "open" ? frame : nearest(frame, ({ phase }) => phase === "open")).owned)
+  }
+
+  // How it waits.
+
+  /** Suspends until it is told. That may have been between the decision to wait and this. */
+  await(): AnyEffect {
+    return Effect.callback((resume) => {
+      if (this.state === waiting || this.state === checking) this.wake = resume
+      else resume(this as unknown as AnyEffect)
+    })
+  }
+
+  /** For the trampoline: goes on with what it was told. */
+  resume(): void {
+    const { wake } = this
+    this.wake = undefined
+    wake?.(this as unknown as AnyEffect)
+  }
+
+  /** It will not get an item. */
+  refuse(answer: Exit.Exit<never, unknown>): void {
+    this.answer = answer
+    this.settle()
+  }
+
+  // How it ends.
+
+  /** Whatever it has or waits for is given back. */
+  giveBack(isTainted: boolean): void {
+    const { state } = this
+    if (state === done) return
+    if (state === active) this.lender.takeBack(this, isTainted)
+    else if (state !== fresh) this.lender.leaves(this)
+    this.settle()
+  }
+
+  private settle(): void {
+    this.state = done
+    this.item = undefined
+    if (this.home !== undefined) this.moveTo(undefined)
+    if (this.isCharged) {
+      this.isCharged = false
+      refund(this.frame!.ledgers, this.lender.borrowCost!)
+    }
+  }
+
+  /** Someone else is to give it back. */
+  changeHolder(fiber: AnyFiber | undefined): void {
+    if (fiber === undefined || this.state !== active) return
+    returns(this.fiber)
+    this.fiber = fiber
+    holds(fiber)
+  }
+
+  /** Does its frame pay for it by itself? */
+  get isCharging(): boolean {
+    return this.frame !== undefined
+  }
+
+  /** Can the item be lent to others when its frame ends, or may its borrower still be using it? */
+  protected abstract readonly endsWithFrame: boolean
+
+  override end(_: Closer): boolean {
+    if (this.state === active) this.giveBack(!this.endsWithFrame)
+    else this.outlive()
+    return true
+  }
+
+  override outlive(): void {
+    this.frame!.adopt(this)
+  }
+
+  // What is told of it.
+
+  get id(): number {
+    return this.number === 0 ? this.number = ++this.lender.registry.allocations : this.number
+  }
+
+  get callSite(): string | undefined {
+    return this.site?.name
+  }
+
+  override facts(): Facts {
+    return {
+      id: this.id,
+      resource: this.lender.name,
+      frame: this.frame ?? this.lender.frame,
+      state: this.state === active ? "live" : "acquiring",
+      isStubborn: false,
+      share: true,
+      since: this.since,
+      cost: this.isCharged ? this.lender.borrowCost! : zero,
+      inner: undefined,
+      context: this.fiber.context,
+      callSite: this.callSite
+    }
+  }
+}

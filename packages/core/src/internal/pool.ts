@@ -1,0 +1,480 @@
+/**
+ * A pool: its items, its queue, and who has what. Owned by `ResourcePool`.
+ *
+ * ```text
+ *   open ◀──▶ suspended
+ *     │  drain            close, or the scope of the pool
+ *     ├─────▶ draining ──────┐
+ *     └──────────────────────┴──▶ closing ──all items released, or the time over──▶ closed
+ * ```
+ *
+ * Invariants: there are never more than `max` items, but for those that a smaller `max` has yet to end. An item is in
+ * `idle` if and only if it can be lent. Nobody waits while an item is in `idle`, unless the pool is suspended.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Cost } from "../Cost.ts"
+import { chargeTo } from "./allocate.ts"
+import { Definition } from "./definition.ts"
+import type { Frame, PoolFacts } from "./frame.ts"
+import { holds, returns } from "./holding.ts"
+import * as states from "./lease.ts"
+import type { Lease } from "./lease.ts"
+import type { LinkedList } from "./list.ts"
+import { Admission } from "./poolAdmission.ts"
+import type { Admitting } from "./poolAdmission.ts"
+import { Care } from "./poolCare.ts"
+import { Growth } from "./poolGrowth.ts"
+import type { Item } from "./poolItem.ts"
+import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Queue } from "./poolQueue.ts"
+import { closed, inWords, Report } from "./poolReport.ts"
+import { Counts } from "./poolStats.ts"
+import type { Stats } from "./poolStats.ts"
+import { Stock } from "./poolStock.ts"
+import type { Keeper, Making } from "./poolStock.ts"
+import type { Registry } from "./registry.ts"
+import { resume } from "./trampoline.ts"
+
+export const TypeId = "~chronovyan/core/ResourcePool"
+
+type AnyEffect = Effect.Effect<any, any, any>
+
+/** What a pool is made of. */
+export interface Parts extends Making {
+  readonly config: PoolConfig
+  readonly size: Size
+}
+
+export class Pool extends Definition implements Admitting, Keeper {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly config: PoolConfig
+  readonly frame: Frame
+  readonly registry: Registry
+  readonly counts = new Counts()
+  size: Size
+  phase: "open" | "draining" | "closing" | "closed" = "open"
+  isSuspended = false
+  /** How many items someone uses. */
+  used = 0
+  /** How many borrows there are. */
+  borrows = 0
+  readonly stock: Stock
+  protected readonly admission: Admission
+  private readonly queue: Queue<Lease>
+  protected readonly growth: Growth
+  protected readonly care: Care
+  private readonly isFifo: boolean
+  /** Told whenever an item has come or gone, or someone has given one back. */
+  private readonly onChange = new Set<() => void>()
+
+  constructor(parts: Parts) {
+    const { config, definition, frame, size } = parts
+    super({
+      name: config.name,
+      kind: "pool",
+      decode: undefined,
+      cost: config.borrowCost === undefined ? undefined : () => config.borrowCost!,
+      acquire: () => Exit.die(new TypeError(`The pool "${config.name}" can not be the recipe of another definition`)),
+      release: undefined,
+      interruptible: definition.interruptible,
+      idleTimeToLive: 0,
+      access: "direct"
+    })
+    this.config = config
+    this.size = size
+    this.frame = frame
+    this.registry = frame.registry
+    this.isFifo = config.order === "fifo"
+    this.admission = new Admission(this)
+    this.queue = this.admission.queue
+    this.stock = new Stock(this, parts)
+    this.growth = new Growth(this)
+    this.care = new Care(this)
+  }
+
+  // What others ask.
+
+  get lender(): this {
+    return this
+  }
+
+  get borrowCost(): Cost | undefined {
+    return this.config.borrowCost
+  }
+
+  get waiting(): number {
+    return this.queue.length
+  }
+
+  get total(): number {
+    return this.stock.items.size
+  }
+
+  get closing(): number {
+    return this.stock.closing
+  }
+
+  get idle(): LinkedList<Item> {
+    return this.stock.idle
+  }
+
+  get max(): number {
+    return this.size.max
+  }
+
+  get creating(): number {
+    return this.growth.creating
+  }
+
+  get creationFailure(): Cause.Cause<unknown> | undefined {
+    return this.growth.failure
+  }
+
+  get canGrow(): boolean {
+    return !this.isSuspended && (this.phase === "open" || (this.phase === "draining" && this.queue.length > 0))
+  }
+
+  /** Can it bring an item, even if nobody who has one gives it back? */
+  get hasPromise(): boolean {
+    return this.isSuspended || this.used < this.total || this.total < this.size.max
+  }
+
+  get leases(): Iterable<Lease> {
+    return this.eachLease()
+  }
+
+  private *eachLease(): Generator<Lease> {
+    for (const item of this.stock.items) {
+      for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
+    }
+  }
+
+  // Lending.
+
+  lend(lease: Lease): AnyEffect {
+    if (this.phase === "open" && this.queue.length === 0 && !this.isSuspended) {
+      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
+      if (item !== undefined && this.borrowCost === undefined) {
+        const now = this.registry.now()
+        if (this.isFit(item, now)) {
+          this.hand(item, lease, now)
+          return lease.proceed()
+        }
+      }
+    }
+    return this.lendSlowly(lease)
+  }
+
+  private isFit(item: Item, now: number): boolean {
+    return now < item.expiresAt &&
+      (this.config.validate === undefined || item.users > 0 || now - item.checkedAt < this.config.validateAfter)
+  }
+
+  /** Nothing can be handed over at once, or only after a closer look. */
+  private lendSlowly(lease: Lease): AnyEffect {
+    if (this.phase !== "open") return Exit.fail(closed(this, lease))
+    const refused = this.charge(lease)
+    if (refused !== undefined) return refused
+    if (this.isSuspended || this.queue.length > 0) return this.letWait(lease)
+    const now = this.registry.now()
+    for (;;) {
+      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
+      if (item === undefined) return this.letWait(lease)
+      if (this.isFit(item, now)) {
+        this.hand(item, lease, now)
+        return lease.proceed()
+      }
+      if (now < item.expiresAt) return this.lendChecked(item, lease)
+      this.stock.end(item)
+    }
+  }
+
+  private letWait(lease: Lease): AnyEffect {
+    this.admission.wait(lease)
+    return lease.await()
+  }
+
+  private charge(lease: Lease): Exit.Exit<never, unknown> | undefined {
+    if (this.borrowCost === undefined || lease.isCharged || !lease.isCharging) return undefined
+    const refused = chargeTo(lease.frame!, this.borrowCost, this.name)
+    if (refused === undefined) lease.isCharged = true
+    return refused
+  }
+
+  /** The item belongs to the lease from now on. */
+  private hand(item: Item, lease: Lease, now: number): void {
+    const { config, counts } = this
+    lease.state = states.active
+    lease.item = item
+    lease.since = now
+    item.leases.append(lease)
+    item.uses++
+    if (item.users++ === 0 && ++this.used > counts.usedHighWaterMark) counts.usedHighWaterMark = this.used
+    if (item.users === config.concurrency) this.stock.unlist(item)
+    this.borrows++
+    counts.borrowed++
+    holds(lease.fiber)
+    if (config.overdueAfter !== Infinity) this.care.isLent(now)
+    if (config.targetUtilization !== 1) this.growth.grow()
+    const { events } = this.registry
+    if (events.active) events.tell({ _tag: "Allocated", ...stampOf(lease, now), share: true, cost: {}, took: 0 })
+  }
+
+  /** Lends an item that was idle for a while once it has proved to be good. */
+  private lendChecked(item: Item, lease: Lease): AnyEffect {
+    const { timers } = this.registry
+    this.admission.start(lease)
+    lease.state = states.checking
+    const left = lease.deadline - timers.now()
+    this.stock.check(item, Math.min(this.config.validateTimeout, left), (isGood) => {
+      const now = this.registry.now()
+      if (lease.state !== states.checking) return isGood ? this.free(item, now) : undefined
+      if (isGood) {
+        if (item.users + 1 < this.config.concurrency) this.stock.list(item)
+        this.hand(item, lease, now)
+      } else if (timers.now() >= lease.deadline) {
+        this.counts.timeouts++
+        this.admission.refuse(lease, new Report(this).timeout(lease, "validate"))
+        return
+      } else lease.state = states.fresh
+      resume(lease)
+    })
+    return lease.await()
+  }
+
+  leaves(lease: Lease): void {
+    this.counts.cancelled++
+    if (lease.state === states.waiting) this.admission.remove(lease)
+    this.gaveUp()
+  }
+
+  gaveUp(): void {
+    if (this.phase === "draining") this.changed()
+  }
+
+  // Taking back.
+
+  takeBack(lease: Lease, isTainted: boolean): void {
+    const item = lease.item as Item
+    const { counts } = this
+    const now = this.registry.now()
+    const held = now - lease.since
+    item.leases.remove(lease)
+    if (--item.users === 0) this.used--
+    this.borrows--
+    counts.returned++
+    counts.useTotal += held
+    if (held > counts.useMax) counts.useMax = held
+    returns(lease.fiber)
+    const { events } = this.registry
+    if (events.active) {
+      events.tell({ _tag: "Released", ...stampOf(lease, now), share: true, held })
+      if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...stampOf(lease, now), held })
+    }
+    if (isTainted) item.isRetired = true
+    if (item.state === "ready") this.returned(item, now)
+    if (this.phase !== "open") this.changed()
+  }
+
+  private returned(item: Item, now: number): void {
+    if (this.isWornOut(item, now)) {
+      item.isRetired = true
+      this.stock.unlist(item)
+    }
+    if (item.isRetired) {
+      if (item.users === 0) this.stock.end(item)
+      return
+    }
+    item.checkedAt = now
+    if (item.users === 0 && this.config.reset !== undefined) return this.stock.reset(item)
+    this.free(item, now)
+  }
+
+  private isWornOut(item: Item, now: number): boolean {
+    return item.uses >= this.config.maxUses || now >= item.expiresAt || this.total - this.closing > this.size.max
+  }
+
+  /** The item can be lent: to those who wait, or else to the next who comes. */
+  free(item: Item, now: number): void {
+    if (item.isRetired || (this.phase !== "open" && this.queue.length === 0)) {
+      if (item.users === 0) this.stock.end(item)
+      return
+    }
+    const { concurrency } = this.config
+    if (!this.isSuspended) {
+      while (this.queue.length > 0 && item.users < concurrency) {
+        const lease = this.admission.next(now)
+        if (lease === undefined) break
+        this.serve(item, lease, now)
+      }
+    }
+    if (item.users < concurrency) this.stock.list(item)
+    if (item.users === 0) {
+      item.idleSince = now
+      this.care.rests(item)
+    }
+  }
+
+  private serve(item: Item, lease: Lease, now: number): void {
+    const { counts } = this
+    const waited = now - lease.since
+    counts.waited++
+    counts.waitTotal += waited
+    if (waited > counts.waitMax) counts.waitMax = waited
+    this.hand(item, lease, now)
+    resume(lease)
+  }
+
+  // What becomes of the items.
+
+  create(): void {
+    this.stock.create()
+  }
+
+  arrived(item: Item, now: number): void {
+    this.growth.succeeded()
+    if (this.total - this.closing > this.size.max) item.isRetired = true
+    this.free(item, now)
+    this.growth.grow()
+    this.changed()
+  }
+
+  notMade(failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void {
+    if (failure === undefined) this.growth.cancelled()
+    else this.growth.failed(failure.cause)
+    if (failure !== undefined && isTold) {
+      // Unless there are items left that they may get, all who wait hear of it at once.
+      const isHopeless = this.creating === 0 && this.total === this.closing
+      this.admission.tellFailure(failure as Exit.Failure<never, unknown>, isHopeless)
+    }
+    this.growth.grow()
+    this.changed()
+  }
+
+  left(): void {
+    this.growth.grow()
+    this.changed()
+  }
+
+  report(message: string): void {
+    this.registry.timers.report(message, Cause.empty)
+  }
+
+  // What its owner asks for.
+
+  invalidate(value: unknown): Effect.Effect<void> {
+    for (const item of this.stock.items) {
+      if (item.value === value && (item.state === "ready" || item.state === "busy")) return this.stock.retireNow([item])
+    }
+    return Effect.void
+  }
+
+  retireAll(): Effect.Effect<void> {
+    return this.stock.retireNow(this.stock.items)
+  }
+
+  resize(size: Size): void {
+    this.size = size
+    for (let item = this.stock.idle.first; item !== undefined;) {
+      const { next } = item
+      if (this.total - this.closing <= size.max) break
+      if (item.users === 0) this.stock.end(item)
+      item = next
+    }
+    this.growth.grow()
+  }
+
+  suspend(): void {
+    this.isSuspended = true
+  }
+
+  resume(): void {
+    this.isSuspended = false
+    const now = this.registry.now()
+    while (this.queue.length > 0) {
+      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
+      if (item === undefined) break
+      this.stock.unlist(item)
+      this.free(item, now)
+      if (item.isIdle) break
+    }
+    this.growth.grow()
+  }
+
+  reportOverdue(lease: Lease): void {
+    const now = this.registry.now()
+    lease.isOverdue = true
+    this.counts.overdue++
+    const { events } = this.registry
+    if (events.active) events.tell({ _tag: "BorrowOverdue", ...stampOf(lease, now), held: now - lease.since })
+    const site = lease.callSite === undefined ? "" : ` (${lease.callSite})`
+    const who = lease.frame === undefined ? "fiber " + lease.fiber.id : `frame ${lease.frame.path}`
+    this.report(`An item of the pool "${this.name}" has been held for ${now - lease.since} ms by ${who}${site}`)
+  }
+
+  grow(): void {
+    this.growth.grow()
+  }
+
+  // Its end.
+
+  /** Calls it now and on every change until it is done. */
+  watch(isDone: () => boolean): void {
+    if (isDone()) return
+    const look = () => {
+      if (isDone()) this.onChange.delete(look)
+    }
+    this.onChange.add(look)
+  }
+
+  protected changed(): void {
+    for (const look of this.onChange) look()
+  }
+
+  // What is told of it.
+
+  stats(): Stats {
+    const { counts, creationFailure, size: { max, min } } = this
+    return {
+      name: this.name,
+      ...this.standing(),
+      pending: this.waiting,
+      min,
+      max,
+      creationError: creationFailure === undefined ? undefined : inWords(creationFailure),
+      counts: { ...counts }
+    }
+  }
+
+  standing(): PoolFacts {
+    const { creating, max, phase, queue, size: { min }, total, used, waiting } = this
+    const { abandoned, busy, closing } = this.stock
+    const idle = total - used - creating - busy - closing
+    const { oldest } = queue
+    return {
+      state: phase === "open" && this.isSuspended ? "suspended" : phase,
+      min,
+      max,
+      total,
+      idle,
+      used,
+      creating,
+      busy,
+      closing,
+      abandoned,
+      waiting,
+      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.now() - oldest.since)
+    }
+  }
+
+  override toJSON() {
+    return { _id: "ResourcePool", ...this.standing(), name: this.name, kind: this.kind }
+  }
+}
+
+const stampOf = (lease: Lease, at: number) => {
+  const frame = lease.frame ?? lease.lender.frame
+  return { at, frame: frame.path, frameId: frame.id, allocation: lease.id, resource: lease.lender.name }
+}

@@ -1,0 +1,160 @@
+/**
+ * Those who wait for an item of a pool: who may, for how long, and who is next. Owned by `ResourcePool`.
+ *
+ * One timeout for the pool, armed only while somebody waits: all wait for equally long, so they leave in the order in
+ * which they came.
+ */
+import * as Context from "effect/Context"
+import * as Exit from "effect/Exit"
+import { CoDel } from "./codel.ts"
+import * as deadlock from "./deadlock.ts"
+import type { Lease } from "./lease.ts"
+import * as states from "./lease.ts"
+import { Priority, Queue } from "./poolQueue.ts"
+import { closed, Report } from "./poolReport.ts"
+import type { Standing } from "./poolReport.ts"
+import type { Counts } from "./poolStats.ts"
+import { Timeout } from "./timers.ts"
+import { resume } from "./trampoline.ts"
+
+/** How many are told of their timeout before others get their turn. */
+const slice = 256
+
+/** The pool that they wait for. */
+export interface Admitting extends Standing {
+  readonly counts: Counts
+  /** Makes items for those who wait, if it can. */
+  grow(): void
+  /** Somebody has left the queue without an item. */
+  gaveUp(): void
+}
+
+export class Admission {
+  readonly queue: Queue<Lease>
+  private readonly pool: Admitting
+  private readonly codel: CoDel | undefined
+  private readonly timeout: Timeout
+
+  constructor(pool: Admitting) {
+    const { codel, priorityAgeing } = pool.config
+    this.pool = pool
+    this.queue = new Queue(priorityAgeing)
+    this.codel = codel === undefined ? undefined : new CoDel(codel)
+    this.timeout = new Timeout(() => this.expire())
+  }
+
+  /** Starts the time that a borrower has, unless it has started already. */
+  start(lease: Lease): void {
+    if (lease.deadline >= 0) return
+    const { config: { acquireTimeout }, registry } = this.pool
+    lease.since = registry.now()
+    lease.deadline = acquireTimeout === Infinity ? Infinity : registry.timers.now() + acquireTimeout
+  }
+
+  /** Lets a borrower wait, or refuses it; one that has waited already goes first. */
+  wait(lease: Lease): void {
+    const { pool, queue } = this
+    const { config, counts, registry } = pool
+    const hasWaited = lease.deadline >= 0
+    this.start(lease)
+    lease.state = states.waiting
+    const priority = Context.get(lease.fiber.context, Priority)
+    if (hasWaited) queue.addFirst(lease, priority)
+    else queue.add(lease, priority)
+    pool.grow()
+    // An item may have been made at once.
+    if (lease.state !== states.waiting) return
+    const refused = hasWaited ? undefined : this.refusalOf(lease)
+    if (refused !== undefined) {
+      this.remove(lease)
+      return lease.refuse(Exit.fail(refused))
+    }
+    if (queue.length > counts.waitingHighWaterMark) counts.waitingHighWaterMark = queue.length
+    if (lease.deadline !== Infinity && this.timeout.queue === undefined) {
+      registry.timers.arm(this.timeout, config.acquireTimeout, lease.deadline)
+    }
+  }
+
+  private refusalOf(lease: Lease): unknown {
+    const { pool } = this
+    if (this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
+      pool.counts.overloaded++
+      return new Report(pool).overloaded(lease, "maxWaiting", 0)
+    }
+    if (pool.hasPromise) return undefined
+    const cycle = deadlock.wouldDeadlock(lease, pool)
+    if (cycle === undefined) return undefined
+    pool.counts.deadlocks++
+    return new Report(pool).deadlock(lease, cycle)
+  }
+
+  /** Takes a borrower out of the queue. */
+  remove(lease: Lease): void {
+    this.queue.remove(lease)
+    deadlock.leave(lease)
+    if (this.queue.length === 0) this.pool.registry.timers.cancel(this.timeout)
+  }
+
+  /** Takes out who is served next; sheds those who have waited too long. */
+  next(now: number): Lease | undefined {
+    const { codel, pool, queue } = this
+    let lease = queue.first
+    if (codel !== undefined) {
+      for (; lease !== undefined && codel.sheds(now - lease.since, now); lease = queue.first) {
+        pool.counts.overloaded++
+        const error = new Report(pool).overloaded(lease, "codel", now - lease.since)
+        this.remove(lease)
+        this.refuse(lease, error)
+      }
+    }
+    if (lease !== undefined) this.remove(lease)
+    return lease
+  }
+
+  /** The first one hears of a failure, or all of them at once. */
+  tellFailure(exit: Exit.Exit<never, unknown>, isForAll: boolean): void {
+    this.tell(() => exit, isForAll ? Infinity : 1)
+  }
+
+  /** Nobody will be served any more. */
+  tellClosed(): void {
+    this.tell((lease) => Exit.fail(closed(this.pool, lease)), Infinity)
+  }
+
+  private tell(answer: (lease: Lease) => Exit.Exit<never, unknown>, most: number): void {
+    const told: Array<Lease> = []
+    for (let lease = this.queue.first; lease !== undefined && told.length < most; lease = this.queue.first) {
+      this.remove(lease)
+      lease.refuse(answer(lease))
+      told.push(lease)
+    }
+    // Whoever is told may come back at once: by then all have left.
+    for (const lease of told) resume(lease)
+  }
+
+  refuse(lease: Lease, error: unknown): void {
+    lease.refuse(Exit.fail(error))
+    resume(lease)
+  }
+
+  private expire(): void {
+    const { pool, queue } = this
+    const { timers } = pool.registry
+    const report = new Report(pool)
+    const now = timers.now()
+    const phase = pool.creating > 0 || pool.creationFailure !== undefined ? "create" : "wait"
+    for (let told = 0; told < slice; told++) {
+      const lease = queue.nextToLeave
+      if (lease === undefined || lease.deadline > now) break
+      pool.counts.timeouts++
+      const error = report.timeout(lease, phase)
+      this.remove(lease)
+      this.refuse(lease, error)
+    }
+    const next = queue.nextToLeave
+    if (next !== undefined && next.deadline !== Infinity && this.timeout.queue === undefined) {
+      timers.arm(this.timeout, pool.config.acquireTimeout, next.deadline)
+    }
+    pool.gaveUp()
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Looks after items that nobody asks for: ends those that are idle for too long or too old, keeps the others alive, and
+ * reports borrowers who hold one for too long. One timeout for the pool, armed for whatever is due next. Owned by
+ * `ResourcePool`.
+ */
+import type { Lease } from "./lease.ts"
+import type { LinkedList } from "./list.ts"
+import type { Item } from "./poolItem.ts"
+import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Registry } from "./registry.ts"
+import { Timeout } from "./timers.ts"
+
+export interface Cared {
+  readonly config: PoolConfig
+  readonly size: Size
+  readonly registry: Registry
+  readonly total: number
+  readonly closing: number
+  readonly idle: LinkedList<Item>
+  readonly leases: Iterable<Lease>
+  readonly stock: { end(item: Item): void; keepAlive(item: Item): void }
+  reportOverdue(lease: Lease): void
+}
+
+export class Care {
+  /** When it looks next, in milliseconds since the epoch. */
+  private at = Infinity
+  private readonly pool: Cared
+  private readonly timeout: Timeout
+  private readonly ages: boolean
+
+  constructor(pool: Cared) {
+    const { idleTimeToLive, keepalive, maxLifetime } = pool.config
+    this.pool = pool
+    this.timeout = new Timeout(() => this.look())
+    this.ages = Math.min(idleTimeToLive, keepalive, maxLifetime) < Infinity
+  }
+
+  /** Nobody uses the item from now on. */
+  rests(item: Item): void {
+    if (!this.ages) return
+    const due = this.dueOf(item)
+    if (due < this.at) this.wakeAt(due)
+  }
+
+  /** Someone has an item from now on. */
+  isLent(now: number): void {
+    const due = now + this.pool.config.overdueAfter
+    if (due < this.at) this.wakeAt(due)
+  }
+
+  stop(): void {
+    this.at = Infinity
+    this.pool.registry.timers.cancel(this.timeout)
+  }
+
+  private wakeAt(at: number): void {
+    const { registry } = this.pool
+    const { timers } = registry
+    const pause = Math.max(1, at - registry.now())
+    this.at = at
+    timers.cancel(this.timeout)
+    timers.arm(this.timeout, pause, timers.now() + pause)
+  }
+
+  private dueOf(item: Item): number {
+    const { idleTimeToLive, keepalive } = this.pool.config
+    const idle = this.isSurplus ? item.idleSince + idleTimeToLive : Infinity
+    return Math.min(idle, item.checkedAt + keepalive, item.expiresAt)
+  }
+
+  private get isSurplus(): boolean {
+    return this.pool.total - this.pool.closing > this.pool.size.min
+  }
+
+  private look(): void {
+    const { config, idle, leases, registry } = this.pool
+    const now = registry.now()
+    this.at = Infinity
+    // The oldest comes first.
+    for (let item = idle.first; item !== undefined;) {
+      const { next } = item
+      if (item.users === 0) this.lookAfter(item, now)
+      item = next
+    }
+    let due = Infinity
+    for (let item = idle.first; item !== undefined; item = item.next) {
+      if (item.users === 0) due = Math.min(due, this.dueOf(item))
+    }
+    if (config.overdueAfter < Infinity) {
+      for (const lease of leases) {
+        if (lease.isOverdue) continue
+        if (now - lease.since >= config.overdueAfter) this.pool.reportOverdue(lease)
+        else due = Math.min(due, lease.since + config.overdueAfter)
+      }
+    }
+    if (due < this.at) this.wakeAt(due)
+  }
+
+  private lookAfter(item: Item, now: number): void {
+    const { config } = this.pool
+    if (now >= item.expiresAt) this.pool.stock.end(item)
+    else if (this.isSurplus && now - item.idleSince >= config.idleTimeToLive) this.pool.stock.end(item)
+    else if (now - item.checkedAt >= config.keepalive) this.pool.stock.keepAlive(item)
+  }
+}

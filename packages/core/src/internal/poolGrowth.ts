@@ -1,0 +1,106 @@
+/**
+ * When a pool makes items: as many as somebody waits for, and as its `min` asks for; one at a time after a failure, at
+ * growing intervals, and two, four and so on once one succeeds again. Owned by `ResourcePool`.
+ */
+import type * as Cause from "effect/Cause"
+import type { PoolConfig, Size } from "./poolOptions.ts"
+import { Timeout } from "./timers.ts"
+import type { Timers } from "./timers.ts"
+
+export interface Growing {
+  readonly config: PoolConfig
+  readonly size: Size
+  readonly registry: { readonly timers: Timers }
+  /** May it make items at all? */
+  readonly canGrow: boolean
+  /** Items in whatever state. */
+  readonly total: number
+  /** Those of them that will be gone soon. */
+  readonly closing: number
+  readonly waiting: number
+  /** Borrows there are. */
+  readonly borrows: number
+  /** Starts to make one. */
+  create(): void
+}
+
+export class Growth {
+  /** How many are being made. */
+  creating = 0
+  /** What the last one failed with. */
+  failure: Cause.Cause<unknown> | undefined = undefined
+  private failures = 0
+  /** How many may be made at a time. */
+  private window = Infinity
+  private readonly pool: Growing
+  private readonly retry: Timeout
+  private retryAt = 0
+
+  constructor(pool: Growing) {
+    this.pool = pool
+    this.retry = new Timeout(() => this.grow())
+  }
+
+  grow(): void {
+    const { pool } = this
+    while (pool.canGrow) {
+      const waitedFor = Math.ceil(pool.waiting / pool.config.concurrency) - this.creating
+      if (!this.isRoom || (waitedFor <= 0 && this.wantedBesides <= 0)) return
+      if (this.failures > 0 && !this.mayRetry(waitedFor > 0)) return
+      this.creating++
+      pool.create()
+    }
+  }
+
+  succeeded(): void {
+    this.creating--
+    this.failures = 0
+    this.failure = undefined
+    this.window *= 2
+    if (this.window >= this.pool.size.max) this.window = Infinity
+  }
+
+  failed(cause: Cause.Cause<unknown>): void {
+    const { backoff } = this.pool.config
+    this.creating--
+    this.failures++
+    this.failure = cause
+    this.window = 1
+    const pause = Math.min(backoff.base * 2 ** (this.failures - 1), backoff.max)
+    this.retryAt = this.pool.registry.timers.now() + pause * (1 - Math.random() / 5)
+  }
+
+  /** It was given up, for no fault of its own. */
+  cancelled(): void {
+    this.creating--
+  }
+
+  stop(): void {
+    this.pool.registry.timers.cancel(this.retry)
+  }
+
+  private get isRoom(): boolean {
+    return this.pool.total < this.pool.size.max && this.creating < this.window
+  }
+
+  /** What is missing when nobody waits. */
+  private get wantedBesides(): number {
+    const { borrows, closing, config, size, total } = this.pool
+    const there = total - closing
+    const forUtilization = config.targetUtilization === 1
+      ? 0
+      : Math.ceil(borrows / config.targetUtilization / config.concurrency)
+    return Math.min(Math.max(size.min, forUtilization) - there, config.warmUp.parallelism - this.creating)
+  }
+
+  /** The first failure may be bad luck: what somebody waits for is tried again at once. */
+  private mayRetry(isWaitedFor: boolean): boolean {
+    const { config, registry: { timers } } = this.pool
+    if (isWaitedFor && (!config.backoff.paces || this.failures < 2)) return true
+    const now = timers.now()
+    if (now >= this.retryAt) return true
+    timers.cancel(this.retry)
+    timers.arm(this.retry, this.retryAt - now, this.retryAt)
+    return false
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * One item of a pool, from its creation to the end of its release. Owned by `ResourcePool`.
+ *
+ * ```text
+ *   creating ──arrived──▶ ready ◀──────────── busy with a reset or a check
+ *      │ │                 │  └──────────────────▶  │
+ *      │ │ failed          │ retired, broken, old   │
+ *      │ ▼                 ▼                        ▼
+ *      │ gone ◀──released── closing ◀───────────────┘
+ *      │                    │
+ *      └──takes too long────┴──▶ abandoned: its place is free, it ends in the background
+ * ```
+ *
+ * Its life belongs to Effect's Pool, of which it is one long lease: the Scope that Effect's Pool opened for it is closed
+ * when that lease is invalidated and returned. Only empty slots are ever acquired there, which can not fail; the value is
+ * made afterwards, into the Scope.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as EffectPool from "effect/Pool"
+import * as Scope from "effect/Scope"
+import { allocateIn } from "./allocate.ts"
+import type { Temporal } from "./allocation.ts"
+import type { Definition } from "./definition.ts"
+import type { Frame } from "./frame.ts"
+import type { Lease, Lent } from "./lease.ts"
+import { Line } from "./poolQueue.ts"
+
+/** A place for the life of an item: a Scope that Effect's Pool owns. */
+class Slot {
+  readonly scope: Scope.Scope
+  constructor(scope: Scope.Scope) {
+    this.scope = scope
+  }
+}
+
+export type Life = EffectPool.Pool<Slot>
+
+const strategy: EffectPool.Strategy<Slot, never> = {
+  run: () => Effect.void,
+  onAcquire: () => Effect.void,
+  reclaim: () => Effect.undefined
+}
+
+/** The pool underneath, without a limit of its own. */
+export const makeLife: Effect.Effect<Life, never, Scope.Scope> = EffectPool.makeWithStrategy({
+  acquire: Effect.map(Effect.scope, (scope) => new Slot(scope)),
+  min: 0,
+  max: Number.MAX_SAFE_INTEGER,
+  strategy
+})
+
+export type ItemState = "creating" | "ready" | "busy" | "closing" | "abandoned" | "gone"
+
+export class Item implements Lent {
+  previous: Item | undefined = undefined
+  next: Item | undefined = undefined
+  state: ItemState = "creating"
+  value: unknown = undefined
+  /** Who uses it. */
+  readonly leases = new Line<Lease>(0)
+  users = 0
+  /** Is it in the list of those that can be lent? */
+  isIdle = false
+  /** It is lent to nobody any more, and closed when nobody uses it. */
+  isRetired = false
+  uses = 0
+  /** Times are milliseconds since the epoch. */
+  expiresAt = Infinity
+  idleSince = 0
+  /** When it was last known to be good: made, used or validated. */
+  checkedAt = 0
+  /** Told when it has been released, or left behind. */
+  readonly onGone: Array<() => void> = []
+  /** The fiber that makes it, as long as it does. */
+  creation: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private record: Temporal | undefined = undefined
+  private slot: Slot | undefined = undefined
+  private readonly lease = Scope.makeUnsafe()
+
+  /** Makes the value, on the fiber that runs this. */
+  create(life: Life, frame: Frame, definition: Definition, params: unknown): Effect.Effect<unknown, unknown> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Scope.provide(EffectPool.get(life), this.lease), (slot) => {
+        this.slot = slot
+        const allocate = Effect.withFiber((fiber) =>
+          allocateIn(frame, definition, params, fiber, restore, undefined)
+        ) as Effect.Effect<Temporal, unknown>
+        return Effect.flatMap(
+          Scope.addFinalizerExit(slot.scope, (exit) => this.release(exit)),
+          () =>
+            Effect.map(allocate, (record) => {
+              this.record = record
+              this.value = record.value
+            })
+        )
+      })
+    )
+  }
+
+  private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> {
+    return Effect.withFiber((fiber) => this.record?.giveBack(Exit.asVoid(exit), fiber) ?? Exit.void) as Effect.Effect<
+      void
+    >
+  }
+
+  /** Ends its life: what was acquired is released. */
+  end(life: Life): Effect.Effect<void> {
+    const invalidated = this.slot === undefined ? Effect.void : EffectPool.invalidate(life, this.slot)
+    return Effect.uninterruptible(Effect.andThen(invalidated, Scope.close(this.lease, Exit.void)))
+  }
+}

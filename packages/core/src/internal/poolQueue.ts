@@ -1,0 +1,131 @@
+/**
+ * Who waits for an item of a pool: first come, first served, within each priority. Entering, leaving and going first are
+ * O(1) in how many wait. Owned by `ResourcePool`.
+ *
+ * A priority is worth an earlier arrival: `ageing` milliseconds for each step. The difference between two waiters never
+ * changes while they wait, so each priority is a plain line, and the next one is the best of the heads.
+ */
+import * as Context from "effect/Context"
+
+/** See `ResourcePool.Priority`. */
+export const Priority: Context.Reference<number> = Context.Reference<number>("@chronovyan/core/ResourcePool/Priority", {
+  defaultValue: () => 0
+})
+
+/** Something that can stand in a line; in one at a time. */
+export interface Standing<T> {
+  ahead: T | undefined
+  behind: T | undefined
+  line: Line<any> | undefined
+  /** When it came, in milliseconds. */
+  readonly since: number
+  /** When it has to leave. */
+  readonly deadline: number
+}
+
+/** An intrusive list. */
+export class Line<T extends Standing<T>> {
+  first: T | undefined = undefined
+  last: T | undefined = undefined
+  readonly priority: number
+
+  constructor(priority: number) {
+    this.priority = priority
+  }
+
+  append(one: T): void {
+    const { last } = this
+    one.line = this
+    one.ahead = last
+    one.behind = undefined
+    if (last === undefined) this.first = one
+    else last.behind = one
+    this.last = one
+  }
+
+  prepend(one: T): void {
+    const { first } = this
+    if (first === undefined) return this.append(one)
+    one.line = this
+    one.ahead = undefined
+    one.behind = first
+    first.ahead = one
+    this.first = one
+  }
+
+  remove(one: T): void {
+    const { ahead, behind } = one
+    if (ahead === undefined) this.first = behind
+    else ahead.behind = behind
+    if (behind === undefined) this.last = ahead
+    else behind.ahead = ahead
+    one.line = undefined
+    one.ahead = undefined
+    one.behind = undefined
+  }
+}
+
+export class Queue<T extends Standing<T>> {
+  length = 0
+  private readonly lines: Array<Line<T>> = [new Line<T>(0)]
+  private readonly ageing: number
+
+  constructor(ageing: number) {
+    this.ageing = ageing
+  }
+
+  add(one: T, priority: number): void {
+    this.length++
+    this.lineOf(priority).append(one)
+  }
+
+  /** Before all others of its priority. */
+  addFirst(one: T, priority: number): void {
+    this.length++
+    this.lineOf(priority).prepend(one)
+  }
+
+  remove(one: T): void {
+    const line: Line<T> = one.line!
+    this.length--
+    line.remove(one)
+    if (line.first === undefined && line !== this.lines[0]) this.lines.splice(this.lines.indexOf(line), 1)
+  }
+
+  /** Who is served next. */
+  get first(): T | undefined {
+    if (this.lines.length === 1) return this.lines[0]!.first
+    return this.best((one, priority) => one.since - priority * this.ageing)
+  }
+
+  /** Who has to leave first. */
+  get nextToLeave(): T | undefined {
+    return this.lines.length === 1 ? this.lines[0]!.first : this.best((one) => one.deadline)
+  }
+
+  /** Who came first. */
+  get oldest(): T | undefined {
+    return this.lines.length === 1 ? this.lines[0]!.first : this.best((one) => one.since)
+  }
+
+  private lineOf(priority: number): Line<T> {
+    if (priority === 0) return this.lines[0]!
+    let line = this.lines.find((line) => line.priority === priority)
+    if (line === undefined) this.lines.push(line = new Line<T>(priority))
+    return line
+  }
+
+  private best(rank: (one: T, priority: number) => number): T | undefined {
+    let best: T | undefined = undefined
+    let least = Infinity
+    for (const { first, priority } of this.lines) {
+      if (first === undefined) continue
+      const at = rank(first, priority)
+      if (best === undefined || at < least) {
+        best = first
+        least = at
+      }
+    }
+    return best
+  }
+}

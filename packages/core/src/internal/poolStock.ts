@@ -1,0 +1,275 @@
+/**
+ * The items of a pool: made, looked after, and ended. Owned by `ResourcePool`.
+ *
+ * Invariant: an item is in `items` from before it is made until its release has ended, or it has been left behind.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { runAside } from "./aside.ts"
+import type { Definition } from "./definition.ts"
+import type { Frame } from "./frame.ts"
+import { LinkedList } from "./list.ts"
+import { Item } from "./poolItem.ts"
+import type { Life } from "./poolItem.ts"
+import type { PoolConfig } from "./poolOptions.ts"
+import type { Counts } from "./poolStats.ts"
+import type { Registry } from "./registry.ts"
+
+/** What items are made with. */
+export interface Making {
+  readonly definition: Definition
+  readonly params: unknown
+  /** The frame of the pool, which owns the items. */
+  readonly frame: Frame
+  readonly life: Life
+  /** What acquisitions and hooks run in. */
+  readonly context: Context.Context<never>
+}
+
+/** Who is told what becomes of the items. */
+export interface Keeper {
+  readonly config: PoolConfig
+  readonly registry: Registry
+  readonly counts: Counts
+  /** An item has been made. */
+  arrived(item: Item, now: number): void
+  /** One could not be made; `undefined`: nobody is to blame. */
+  notMade(failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void
+  /** An item can be lent again. */
+  free(item: Item, now: number): void
+  /** An item has left. */
+  left(): void
+  report(message: string): void
+}
+
+export class Stock {
+  /** Those that can be lent: the first one has been so for longest. */
+  readonly idle = new LinkedList<Item>()
+  readonly items = new Set<Item>()
+  closing = 0
+  /** Items that are being reset or checked. */
+  busy = 0
+  /** Those that were left behind. */
+  abandoned = 0
+  private readonly keeper: Keeper
+  private readonly making: Making
+
+  constructor(keeper: Keeper, making: Making) {
+    this.keeper = keeper
+    this.making = making
+  }
+
+  /** The last one is the warmest; one that was never used goes to the other end. */
+  list(item: Item): void {
+    if (item.isIdle) return
+    item.isIdle = true
+    if (item.uses === 0 && this.keeper.config.order === "lifo") this.idle.insertAfter(undefined, item)
+    else this.idle.append(item)
+  }
+
+  unlist(item: Item): void {
+    if (!item.isIdle) return
+    item.isIdle = false
+    this.idle.remove(item)
+  }
+
+  // Making items.
+
+  create(): void {
+    const { config, counts, registry } = this.keeper
+    const { context, definition, frame, life, params } = this.making
+    const item = new Item()
+    const since = registry.now()
+    this.items.add(item)
+    if (this.items.size > counts.totalHighWaterMark) counts.totalHighWaterMark = this.items.size
+    item.creation = runAside(item.create(life, frame, definition, params), {
+      context,
+      timers: registry.timers,
+      limit: config.createTimeout,
+      done: (exit) => {
+        if (item.state === "abandoned") this.arrivedLate(item)
+        else if (exit === undefined) this.hangs(item)
+        else if (Exit.isSuccess(exit)) this.arrived(item, since)
+        else this.failed(item, exit)
+      },
+      late: () => this.arrivedLate(item)
+    })
+  }
+
+  private arrived(item: Item, since: number): void {
+    const { config, counts, registry } = this.keeper
+    const now = registry.now()
+    const took = now - since
+    counts.created++
+    counts.createTotal += took
+    if (took > counts.createMax) counts.createMax = took
+    item.state = "ready"
+    item.checkedAt = now
+    item.expiresAt = now + config.maxLifetime * (1 - config.lifetimeJitter * Math.random())
+    this.keeper.arrived(item, now)
+  }
+
+  private failed(item: Item, exit: Exit.Failure<unknown, unknown>): void {
+    item.state = "gone"
+    this.items.delete(item)
+    this.endLife(item)
+    const isCancelled = Cause.hasInterruptsOnly(exit.cause)
+    if (!isCancelled) this.keeper.counts.createFailed++
+    this.keeper.notMade(isCancelled ? undefined : exit, true)
+  }
+
+  private hangs(item: Item): void {
+    const { config, counts } = this.keeper
+    counts.createFailed++
+    this.abandon(item)
+    const error = new Error(`it did not end within ${config.createTimeout} ms`)
+    this.keeper.notMade(Exit.fail(error) as Exit.Failure<never, Error>, false)
+  }
+
+  /** Its place was given away. */
+  private arrivedLate(item: Item): void {
+    this.abandoned--
+    item.state = "gone"
+    this.endLife(item)
+  }
+
+  private abandon(item: Item): void {
+    item.state = "abandoned"
+    this.items.delete(item)
+    this.abandoned++
+  }
+
+  /** Stops making an item; answers false when that was not under way. */
+  cancel(item: Item): boolean {
+    if (item.state !== "creating") return false
+    this.abandon(item)
+    item.creation?.interruptUnsafe()
+    return true
+  }
+
+  // Ending them.
+
+  /** Ends the life of an item that is out of the books. */
+  private endLife(item: Item): void {
+    const { timers } = this.keeper.registry
+    runAside(item.end(this.making.life), {
+      context: this.making.context,
+      timers,
+      limit: Infinity,
+      done: (exit) => {
+        if (exit !== undefined && Exit.isFailure(exit)) {
+          timers.report("The release of an item died", exit.cause as Cause.Cause<never>)
+        }
+      }
+    })
+  }
+
+  end(item: Item): void {
+    const { config, counts, registry } = this.keeper
+    this.unlist(item)
+    item.state = "closing"
+    this.closing++
+    runAside(item.end(this.making.life), {
+      context: this.making.context,
+      timers: registry.timers,
+      limit: config.releaseTimeout,
+      done: (exit) => {
+        this.closing--
+        if (exit === undefined) {
+          this.abandon(item)
+          this.keeper.report(`A release of the pool "${config.name}" takes longer than ${config.releaseTimeout} ms`)
+        } else {
+          item.state = "gone"
+          this.items.delete(item)
+          counts.closed++
+        }
+        for (const tell of item.onGone) tell()
+        this.keeper.left()
+      },
+      late: () => {
+        this.abandoned--
+        counts.closed++
+      }
+    })
+  }
+
+  /**
+   * Lends these to nobody any more: ends those that nobody uses; others end when they come back, or when they arrive.
+   */
+  retire(items: Iterable<Item>): void {
+    for (const item of Array.from(items)) {
+      item.isRetired = true
+      this.unlist(item)
+      if (item.state === "ready" && item.users === 0) this.end(item)
+    }
+  }
+
+  /** Retires these, and waits for those that nobody uses. */
+  retireNow(items: Iterable<Item>): Effect.Effect<void> {
+    const retired = Array.from(items)
+    this.retire(retired)
+    const closing = retired.filter(({ state }) => state === "closing")
+    return Effect.forEach(closing, gone, { discard: true })
+  }
+
+  // What is done to them between two borrows.
+
+  reset(item: Item): void {
+    const { config, counts, registry } = this.keeper
+    this.occupy(item, config.reset!, config.resetTimeout, (exit) => {
+      if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.now())
+      counts.resetFailed++
+      this.end(item)
+    })
+  }
+
+  keepAlive(item: Item): void {
+    this.check(item, this.keeper.config.validateTimeout, (isGood) => {
+      if (isGood) this.keeper.free(item, this.keeper.registry.now())
+    })
+  }
+
+  /** One that is not good is ended. */
+  check(item: Item, limit: number, done: (isGood: boolean) => void): void {
+    const { config, counts, registry } = this.keeper
+    this.occupy(item, config.validate!, limit, (exit) => {
+      const isGood = exit !== undefined && Exit.isSuccess(exit) && exit.value !== false
+      if (isGood) item.checkedAt = registry.now()
+      else counts.validateFailed++
+      if (!isGood || item.isRetired) this.end(item)
+      done(isGood && !item.isRetired)
+    })
+  }
+
+  private occupy(
+    item: Item,
+    hook: (value: unknown) => Effect.Effect<unknown, unknown, any>,
+    limit: number,
+    done: (exit: Exit.Exit<unknown, unknown> | undefined) => void
+  ): void {
+    this.unlist(item)
+    item.state = "busy"
+    this.busy++
+    runAside(Effect.suspend(() => hook(item.value) as Effect.Effect<unknown, unknown>), {
+      context: this.making.context,
+      timers: this.keeper.registry.timers,
+      limit,
+      done: (exit) => {
+        this.busy--
+        // The end of the pool may not have waited for it.
+        if (item.state !== "busy") return
+        item.state = "ready"
+        done(exit)
+      }
+    })
+  }
+}
+
+/** Waits until the item has been released, or left behind. */
+const gone = (item: Item): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (item.state !== "closing") return resume(Effect.void)
+    item.onGone.push(() => resume(Effect.void))
+  })
