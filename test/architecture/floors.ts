@@ -43,13 +43,17 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "pooling",
-    ["internal/aside", "internal/codel", "internal/holding", "internal/poolOptions", "internal/poolQueue"],
+    ["internal/aside", "internal/codel", "internal/holding", "internal/poolOptions"],
+    ["internal/poolQueue", "internal/poolQuota"],
     ["internal/lease", "internal/poolStats", "internal/trampoline"],
     ["internal/borrow", "internal/deadlock", "internal/poolGrowth", "internal/poolItem"],
-    ["internal/poolCare", "internal/poolReport", "internal/poolStock"],
+    ["internal/poolReport", "internal/poolStock"],
+    ["internal/poolCare"],
     ["internal/poolAdmission"],
     ["internal/pool"],
+    ["internal/poolGround"],
     ["internal/poolFrame"],
+    ["internal/keyedPool"],
     ["ResourcePool"]
   ],
   [

@@ -15,9 +15,12 @@ import type * as Scope from "effect/Scope"
 import { decode } from "./internal/allocate.ts"
 import { GetLease, UseLease } from "./internal/borrow.ts"
 import { Definition } from "./internal/definition.ts"
+import { KeyedPool as Keyed, openKeyed, PoolOfKey } from "./internal/keyedPool.ts"
+import type { StatsOfKey } from "./internal/keyedPool.ts"
+import type { Lending } from "./internal/lease.ts"
 import { TypeId } from "./internal/pool.ts"
 import { openPool } from "./internal/poolFrame.ts"
-import type { OwnedPool as Pool } from "./internal/poolFrame.ts"
+import type { OwnedPool } from "./internal/poolFrame.ts"
 import * as internal from "./internal/poolOptions.ts"
 import type { Stats } from "./internal/poolStats.ts"
 import type * as ResourceDefinition from "./ResourceDefinition.ts"
@@ -182,7 +185,7 @@ const makeOfEffect = (options: AnyEffectOptions): Effect.Effect<any, any, any> =
       idleTimeToLive: 0,
       access: "direct"
     })
-    return openPool(definition, undefined, config, size)
+    return openPool({ definition, params: undefined, config, size, quota: undefined })
   })
 
 const makeOfDefinition = (
@@ -190,15 +193,23 @@ const makeOfDefinition = (
   options: Options<any> & { readonly params?: unknown }
 ): Effect.Effect<any, any, any> =>
   Effect.suspend(() => {
-    const recipe = definition as unknown as Definition
+    const recipe = poolable(definition)
     const config = internal.configOf(options, recipe.name, true)
     const size = internal.sizeOf(options.min, options.max)
-    if (recipe.kind !== "temporal") {
-      throw new TypeError(`"${recipe.name}" is ${recipe.kind}: only temporal definitions can be pooled`)
-    }
     const params = decode(recipe, options.params)
-    return Exit.isSuccess(params) ? openPool(recipe, params.value, config, size) : params
+    return Exit.isSuccess(params)
+      ? openPool({ definition: recipe, params: params.value, config, size, quota: undefined })
+      : params
   })
+
+const poolable = (definition: ResourceDefinition.Any): Definition => {
+  const recipe = definition as unknown as Definition
+  if (recipe.kind === "temporal") return recipe
+  throw new TypeError(`"${recipe.name}" is ${recipe.kind}: only temporal definitions can be pooled`)
+}
+
+/** The pool, or for one of a key the one that there is now. */
+const poolOf = (self: Any): OwnedPool => (self as unknown as { readonly pool: OwnedPool }).pool
 
 /**
  * Borrows an item, hands it to `use`, and returns it when that ends, however it ends. The fastest way.
@@ -212,7 +223,7 @@ export const use: {
     f: (item: A) => Effect.Effect<B, E2, R2>
   ): Effect.Effect<B, E | E2, R2>
 } = dual(2, (self: Any, f: (item: any) => Effect.Effect<any, any, any>) => {
-  const pool = self as unknown as Pool
+  const pool = self as unknown as Lending
   return Effect.withFiber((fiber) => {
     const lease = new UseLease(pool, fiber, f)
     return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
@@ -224,7 +235,7 @@ export const use: {
  */
 export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> =>
   Effect.withFiber((fiber) => {
-    const lease = new GetLease(self as unknown as Pool, fiber)
+    const lease = new GetLease(self as unknown as Lending, fiber)
     return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
   })
 
@@ -236,12 +247,12 @@ export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.S
 export const invalidate: {
   <A>(item: A): <E>(self: ResourcePool<A, E>) => Effect.Effect<void>
   <A, E>(self: ResourcePool<A, E>, item: A): Effect.Effect<void>
-} = dual(2, (self: Any, item: unknown) => Effect.suspend(() => (self as unknown as Pool).invalidate(item)))
+} = dual(2, (self: Any, item: unknown) => Effect.suspend(() => poolOf(self).invalidate(item)))
 
 /**
  * How the pool stands, and what happened in it so far.
  */
-export const stats = (self: Any): Effect.Effect<Stats> => Effect.sync(() => (self as unknown as Pool).stats())
+export const stats = (self: Any): Effect.Effect<Stats> => Effect.sync(() => poolOf(self).stats())
 
 /**
  * Changes how many items the pool keeps, and how many it may have. Idle items beyond the new `max` are closed, others
@@ -252,7 +263,7 @@ export const resize: {
   (self: Any, size: { readonly min?: number; readonly max?: number }): Effect.Effect<void>
 } = dual(2, (self: Any, size: { readonly min?: number; readonly max?: number }) =>
   Effect.sync(() => {
-    const pool = self as unknown as Pool
+    const pool = poolOf(self)
     pool.resize(internal.sizeOf(size.min ?? Math.min(pool.size.min, size.max ?? Infinity), size.max ?? pool.size.max))
   }))
 
@@ -260,18 +271,18 @@ export const resize: {
  * Lends nothing and makes nothing until {@link resume}: borrowers wait, as long as their timeout lets them. Those who
  * have an item keep it.
  */
-export const suspend = (self: Any): Effect.Effect<void> => Effect.sync(() => (self as unknown as Pool).suspend())
+export const suspend = (self: Any): Effect.Effect<void> => Effect.sync(() => poolOf(self).suspend())
 
 /**
  * Lends again after {@link suspend}.
  */
-export const resume = (self: Any): Effect.Effect<void> => Effect.sync(() => (self as unknown as Pool).resume())
+export const resume = (self: Any): Effect.Effect<void> => Effect.sync(() => poolOf(self).resume())
 
 /**
  * Retires all items that there are, as after a failover: idle ones are closed now, those in use when they come back, and
  * those being made as soon as they arrive. Returns when the idle ones are closed. The pool goes on with new ones.
  */
-export const retireAll = (self: Any): Effect.Effect<void> => Effect.suspend(() => (self as unknown as Pool).retireAll())
+export const retireAll = (self: Any): Effect.Effect<void> => Effect.suspend(() => poolOf(self).retireAll())
 
 /** How long an end may take. */
 export interface EndOptions {
@@ -292,7 +303,7 @@ export const close: {
   (self: Any, options?: EndOptions): Effect.Effect<ReadonlyArray<Holder>>
 } = dual(
   (args) => isResourcePool(args[0]),
-  (self: Any, options?: EndOptions) => Effect.suspend(() => (self as unknown as Pool).end(false, limitOf(options)))
+  (self: Any, options?: EndOptions) => Effect.suspend(() => poolOf(self).end(false, limitOf(options)))
 )
 
 /**
@@ -303,5 +314,88 @@ export const drain: {
   (self: Any, options?: EndOptions): Effect.Effect<ReadonlyArray<Holder>>
 } = dual(
   (args) => isResourcePool(args[0]),
-  (self: Any, options?: EndOptions) => Effect.suspend(() => (self as unknown as Pool).end(true, limitOf(options)))
+  (self: Any, options?: EndOptions) => Effect.suspend(() => poolOf(self).end(true, limitOf(options)))
 )
+
+const KeyedTypeId = "~chronovyan/core/ResourcePool/KeyedPool"
+
+/**
+ * A pool for each `Key`.
+ */
+export interface KeyedPool<in Key, out A, out E = never> {
+  readonly [KeyedTypeId]: {
+    readonly _Key: (key: Key) => void
+    readonly _A: () => A
+    readonly _E: () => E
+  }
+}
+
+/** The options of the pools of a {@link KeyedPool}. */
+export interface KeyedOptions<in A> extends Omit<internal.PoolOptions<A>, "warmUp"> {
+  /** How many items there may be for one key. Default: 10. */
+  readonly max?: number | undefined
+  /** How many items there may be for all keys together. Default: any number. */
+  readonly maxTotal?: number | undefined
+}
+
+/**
+ * Makes a pool for each params of a definition, when they are first used: `at` borrows from it. All of them end with the
+ * current `Scope`, side by side.
+ *
+ * A key is forgotten with its last item, so its items should not be idle for ever: `idleTimeToLive` is 1 minute here by
+ * default. When `maxTotal` is reached, the item that has been idle for longest is closed for a key that needs one.
+ *
+ * @example
+ * ```ts
+ * import { ResourceDefinition, ResourcePool } from "@chronovyan/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Tenant = ResourceDefinition.temporal("tenant", {
+ *   params: Schema.String,
+ *   acquire: (name) => Effect.succeed({ count: Effect.succeed(name.length) }),
+ *   release: () => Effect.void
+ * })
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const tenants = yield* ResourcePool.keyed(Tenant, { max: 2, maxTotal: 20 })
+ *   const blue = yield* ResourcePool.at(tenants, "blue")
+ *   return yield* ResourcePool.use(blue, (tenant) => tenant.count)
+ * }))
+ * ```
+ */
+export const keyed = <D extends ResourceDefinition.Any, const O extends KeyedOptions<ResourceDefinition.Value<D>>>(
+  definition: D,
+  options: O
+): Effect.Effect<
+  KeyedPool<ResourceDefinition.Params<D>, ResourceDefinition.Value<D>, CreationError<D> | RefusedFor<O>>,
+  never,
+  ResourceDefinition.Services<D> | HookServices<O> | Scope.Scope
+> =>
+  Effect.suspend(() => {
+    const recipe = poolable(definition)
+    const config = internal.configOf({ idleTimeToLive: "1 minute", ...options }, recipe.name, true)
+    const size = internal.sizeOf(0, options.max)
+    return openKeyed({ definition: recipe, config, size }, internal.whole("maxTotal", options.maxTotal, 1, Infinity))
+  }) as any
+
+/**
+ * The pool of a key, to borrow from like from any other: it is found, or made, each time that something is borrowed. Fails
+ * when the key does not fit the params of the definition.
+ */
+export const at: {
+  <Key>(key: Key): <A, E>(self: KeyedPool<Key, A, E>) => Effect.Effect<ResourcePool<A, E>, InvalidParams>
+  <Key, A, E>(self: KeyedPool<Key, A, E>, key: Key): Effect.Effect<ResourcePool<A, E>, InvalidParams>
+} = dual(2, (self: KeyedPool<any, any, any>, key: unknown) =>
+  Effect.suspend(() => {
+    const keyed = self as unknown as Keyed
+    const params = decode(keyed.plan.definition, key)
+    return Exit.isSuccess(params) ? Exit.succeed(new PoolOfKey(keyed, params.value)) : params
+  }) as any)
+
+/**
+ * The keys that there are pools of, and how these stand.
+ */
+export const keys = <Key>(
+  self: KeyedPool<Key, unknown, unknown>
+): Effect.Effect<ReadonlyArray<Stats & { readonly key: Key }>> =>
+  Effect.sync((): ReadonlyArray<StatsOfKey> => (self as unknown as Keyed).stats())

@@ -82,7 +82,7 @@ export abstract class Allocation<A = any> extends Owned {
     this.context = fiber.context
     this.site = fiber.cache.stackFrame
     this.since = registry.now()
-    this.moveTo(frame.owned)
+    this.link(frame.owned)
   }
 
   /** Is it the use of a value that others use as well? */
@@ -216,9 +216,10 @@ export abstract class Allocation<A = any> extends Owned {
     if (this.state !== live) return exit
     this.releaser = fiber
     const release = this.startRelease(exit)
-    if (isDone(release)) {
-      this.finish(release)
-      return Exit.isSuccess(release) ? exit : withDefect(exit, release.cause)
+    // Looking for any other exit would cost every release more than it saves a few.
+    if (release === Exit.void) {
+      this.finish(Exit.void)
+      return exit
     }
     const isAtHome = fiber.context === this.context
     if (!isAtHome) this.releaseFrom(Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined)
@@ -324,7 +325,7 @@ export abstract class Allocation<A = any> extends Owned {
   private forget(): void {
     this.state = released
     this.current = undefined
-    this.moveTo(undefined)
+    this.unlink()
     if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
   }
 

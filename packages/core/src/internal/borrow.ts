@@ -59,7 +59,7 @@ export class GetLease extends Lease {
     this.isKept = true
     // A frame keeps the lease itself; in order, it comes after all that arrived before it.
     if (scope instanceof Frame) {
-      this.frame = scope
+      if (!this.isCharged) this.frame = scope
       this.moveTo(scope.owned)
       return Exit.succeed(value)
     }
@@ -82,8 +82,8 @@ class AllocationLease extends Lease {
     this.borrow = borrow
   }
 
-  override get isCharging(): boolean {
-    return false
+  override get isRecorded(): boolean {
+    return true
   }
 
   protected get endsWithFrame(): boolean {

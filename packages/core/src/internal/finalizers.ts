@@ -35,12 +35,12 @@ class Finalizer extends Owned {
     this.frame = frame
     this.key = key
     this.finalize = finalize
-    this.moveTo(frame.owned)
+    this.link(frame.owned)
   }
 
   end(closer: Closer): boolean {
     const done = (exit: Exit.Exit<unknown>) => {
-      this.moveTo(undefined)
+      this.unlink()
       if (Exit.isFailure(exit)) closer.failed(exit.cause)
     }
     const exit = runRelease(attempt(() => this.finalize(closer.exit)), this.frame.context, (exit) => {
@@ -85,7 +85,7 @@ export class Finalizers extends Map<object, any> {
 
   override delete(key: object): boolean {
     const finalizer: Finalizer | undefined = super.get(key)
-    finalizer?.moveTo(undefined)
+    finalizer?.unlink()
     return super.delete(key)
   }
 }

@@ -136,7 +136,7 @@ export class Frame extends Owned implements Scope.Scope {
       this.phase = "closed"
       return
     }
-    this.moveTo(parent.owned)
+    this.link(parent.owned)
     const { events } = this.registry
     if (events.active) events.tell({ _tag: "FrameOpened", ...this.stamp() })
   }
@@ -368,7 +368,7 @@ export class Frame extends Owned implements Scope.Scope {
   closed(): void {
     const wasIn = this.home !== undefined || this.parent === undefined
     this.phase = "closed"
-    this.moveTo(undefined)
+    this.unlink()
     const { orphans } = this
     if (orphans !== undefined && this.parent !== undefined) {
       for (let orphan = orphans.first; orphan !== undefined; orphan = orphans.first) this.parent.adopt(orphan)

@@ -72,7 +72,9 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   ahead: Lease | undefined = undefined
   behind: Lease | undefined = undefined
   line: Line<Lease> | undefined = undefined
-  readonly lender: Lender
+  private readonly lending: Lending
+  /** Found when it begins: the pool of a key comes and goes. */
+  lender!: Lender
   /** Who is to give it back. */
   fiber: AnyFiber
   /** The frame of the borrower, if it has one. */
@@ -96,7 +98,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
 
   constructor(lending: Lending, fiber: AnyFiber) {
     super()
-    this.lender = lending.lender
+    this.lending = lending
     this.fiber = fiber
     this.frame = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
     this.site = fiber.cache.stackFrame
@@ -111,6 +113,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   }
 
   private begin(): AnyEffect {
+    this.lender = this.lending.lender
     this.enter()
     return this.lender.lend(this)
   }
@@ -159,7 +162,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   private settle(): void {
     this.state = done
     this.item = undefined
-    if (this.home !== undefined) this.moveTo(undefined)
+    this.unlink()
     if (this.isCharged) {
       this.isCharged = false
       refund(this.frame!.ledgers, this.lender.borrowCost!)
@@ -174,9 +177,9 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     holds(fiber)
   }
 
-  /** Does its frame pay for it by itself? */
-  get isCharging(): boolean {
-    return this.frame !== undefined
+  /** Is it charged, shown and told of as something else? */
+  get isRecorded(): boolean {
+    return false
   }
 
   /** Can the item be lent to others when its frame ends, or may its borrower still be using it? */

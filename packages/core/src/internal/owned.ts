@@ -49,11 +49,21 @@ export abstract class Owned implements Linked<Owned> {
   /** The list that it is in; nothing else knows of it. */
   home: LinkedList<Owned> | undefined = undefined
 
-  /** Leaves the list that it is in, and becomes the last of another one. */
-  moveTo(home: LinkedList<Owned> | undefined): void {
-    this.home?.remove(this)
+  /** Becomes the last of a list; it is in none. */
+  link(home: LinkedList<Owned>): void {
     this.home = home
-    home?.append(this)
+    home.append(this)
+  }
+
+  /** Leaves the list that it is in, if any. */
+  unlink(): void {
+    this.home?.remove(this)
+    this.home = undefined
+  }
+
+  moveTo(home: LinkedList<Owned>): void {
+    this.unlink()
+    this.link(home)
   }
 
   /**

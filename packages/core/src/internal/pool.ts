@@ -14,6 +14,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { chargeTo } from "./allocate.ts"
 import { Definition } from "./definition.ts"
@@ -21,7 +22,6 @@ import type { Frame, PoolFacts } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
 import type { Lease } from "./lease.ts"
-import type { LinkedList } from "./list.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
@@ -29,6 +29,7 @@ import { Growth } from "./poolGrowth.ts"
 import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 import type { Queue } from "./poolQueue.ts"
+import type { Quota, Sharing } from "./poolQuota.ts"
 import { closed, inWords, Report } from "./poolReport.ts"
 import { Counts } from "./poolStats.ts"
 import type { Stats } from "./poolStats.ts"
@@ -45,9 +46,11 @@ type AnyEffect = Effect.Effect<any, any, any>
 export interface Parts extends Making {
   readonly config: PoolConfig
   readonly size: Size
+  /** The room that it shares with others, if it does. */
+  readonly quota: Quota | undefined
 }
 
-export class Pool extends Definition implements Admitting, Keeper {
+export class Pool extends Definition implements Admitting, Keeper, Sharing {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly config: PoolConfig
   readonly frame: Frame
@@ -61,6 +64,11 @@ export class Pool extends Definition implements Admitting, Keeper {
   /** How many borrows there are. */
   borrows = 0
   readonly stock: Stock
+  // Its place among those that share room.
+  readonly quota: Quota | undefined
+  previous: Sharing | undefined = undefined
+  next: Sharing | undefined = undefined
+  isIdling = false
   protected readonly admission: Admission
   private readonly queue: Queue<Lease>
   protected readonly growth: Growth
@@ -89,6 +97,7 @@ export class Pool extends Definition implements Admitting, Keeper {
     this.isFifo = config.order === "fifo"
     this.admission = new Admission(this)
     this.queue = this.admission.queue
+    this.quota = parts.quota
     this.stock = new Stock(this, parts)
     this.growth = new Growth(this)
     this.care = new Care(this)
@@ -116,14 +125,6 @@ export class Pool extends Definition implements Admitting, Keeper {
     return this.stock.closing
   }
 
-  get idle(): LinkedList<Item> {
-    return this.stock.idle
-  }
-
-  get max(): number {
-    return this.size.max
-  }
-
   get creating(): number {
     return this.growth.creating
   }
@@ -141,14 +142,9 @@ export class Pool extends Definition implements Admitting, Keeper {
     return this.isSuspended || this.used < this.total || this.total < this.size.max
   }
 
+  /** All borrows. */
   get leases(): Iterable<Lease> {
-    return this.eachLease()
-  }
-
-  private *eachLease(): Generator<Lease> {
-    for (const item of this.stock.items) {
-      for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
-    }
+    return this.stock.leases()
   }
 
   // Lending.
@@ -174,7 +170,8 @@ export class Pool extends Definition implements Admitting, Keeper {
 
   /** Nothing can be handed over at once, or only after a closer look. */
   private lendSlowly(lease: Lease): AnyEffect {
-    if (this.phase !== "open") return Exit.fail(closed(this, lease))
+    const isIn = this.phase === "open" || (this.phase === "draining" && lease.deadline >= 0)
+    if (!isIn) return Exit.fail(closed(this, lease))
     const refused = this.charge(lease)
     if (refused !== undefined) return refused
     if (this.isSuspended || this.queue.length > 0) return this.letWait(lease)
@@ -197,15 +194,22 @@ export class Pool extends Definition implements Admitting, Keeper {
   }
 
   private charge(lease: Lease): Exit.Exit<never, unknown> | undefined {
-    if (this.borrowCost === undefined || lease.isCharged || !lease.isCharging) return undefined
-    const refused = chargeTo(lease.frame!, this.borrowCost, this.name)
+    if (this.borrowCost === undefined || lease.isCharged || lease.isRecorded || lease.frame === undefined) {
+      return undefined
+    }
+    const refused = chargeTo(lease.frame, this.borrowCost, this.name)
     if (refused === undefined) lease.isCharged = true
     return refused
   }
 
   /** The item belongs to the lease from now on. */
   private hand(item: Item, lease: Lease, now: number): void {
-    const { config, counts } = this
+    const { config, counts, registry: { events } } = this
+    if (events.active && !lease.isRecorded) {
+      const took = lease.deadline < 0 ? 0 : now - lease.since
+      const cost = lease.isCharged ? this.borrowCost! : zero
+      events.tell({ _tag: "Allocated", ...stampOf(lease, now), share: true, cost, took })
+    }
     lease.state = states.active
     lease.item = item
     lease.since = now
@@ -218,8 +222,6 @@ export class Pool extends Definition implements Admitting, Keeper {
     holds(lease.fiber)
     if (config.overdueAfter !== Infinity) this.care.isLent(now)
     if (config.targetUtilization !== 1) this.growth.grow()
-    const { events } = this.registry
-    if (events.active) events.tell({ _tag: "Allocated", ...stampOf(lease, now), share: true, cost: {}, took: 0 })
   }
 
   /** Lends an item that was idle for a while once it has proved to be good. */
@@ -232,8 +234,8 @@ export class Pool extends Definition implements Admitting, Keeper {
       const now = this.registry.now()
       if (lease.state !== states.checking) return isGood ? this.free(item, now) : undefined
       if (isGood) {
-        if (item.users + 1 < this.config.concurrency) this.stock.list(item)
         this.hand(item, lease, now)
+        this.free(item, now)
       } else if (timers.now() >= lease.deadline) {
         this.counts.timeouts++
         this.admission.refuse(lease, new Report(this).timeout(lease, "validate"))
@@ -270,7 +272,7 @@ export class Pool extends Definition implements Admitting, Keeper {
     returns(lease.fiber)
     const { events } = this.registry
     if (events.active) {
-      events.tell({ _tag: "Released", ...stampOf(lease, now), share: true, held })
+      if (!lease.isRecorded) events.tell({ _tag: "Released", ...stampOf(lease, now), share: true, held })
       if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...stampOf(lease, now), held })
     }
     if (isTainted) item.isRetired = true
@@ -351,6 +353,13 @@ export class Pool extends Definition implements Admitting, Keeper {
     }
     this.growth.grow()
     this.changed()
+  }
+
+  endIdle(): boolean {
+    const item = this.stock.idle.first
+    if (item === undefined || item.users > 0) return false
+    this.stock.end(item)
+    return true
   }
 
   left(): void {
@@ -449,7 +458,7 @@ export class Pool extends Definition implements Admitting, Keeper {
   }
 
   standing(): PoolFacts {
-    const { creating, max, phase, queue, size: { min }, total, used, waiting } = this
+    const { creating, phase, queue, size: { max, min }, total, used, waiting } = this
     const { abandoned, busy, closing } = this.stock
     const idle = total - used - creating - busy - closing
     const { oldest } = queue

@@ -4,9 +4,9 @@
  * `ResourcePool`.
  */
 import type { Lease } from "./lease.ts"
-import type { LinkedList } from "./list.ts"
 import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Stock } from "./poolStock.ts"
 import type { Registry } from "./registry.ts"
 import { Timeout } from "./timers.ts"
 
@@ -15,10 +15,8 @@ export interface Cared {
   readonly size: Size
   readonly registry: Registry
   readonly total: number
-  readonly closing: number
-  readonly idle: LinkedList<Item>
   readonly leases: Iterable<Lease>
-  readonly stock: { end(item: Item): void; keepAlive(item: Item): void }
+  readonly stock: Stock
   reportOverdue(lease: Lease): void
 }
 
@@ -70,11 +68,11 @@ export class Care {
   }
 
   private get isSurplus(): boolean {
-    return this.pool.total - this.pool.closing > this.pool.size.min
+    return this.pool.total - this.pool.stock.closing > this.pool.size.min
   }
 
   private look(): void {
-    const { config, idle, leases, registry } = this.pool
+    const { config, leases, registry, stock: { idle } } = this.pool
     const now = registry.now()
     this.at = Infinity
     // The oldest comes first.

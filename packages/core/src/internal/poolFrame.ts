@@ -2,24 +2,19 @@
  * The frame of a pool, in which its items are made: it closes with the scope that the pool was made in, and ends the pool
  * first. Owned by `ResourcePool`.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
 import type { Holder } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
-import type { Definition } from "./definition.ts"
-import { Frame, nearest } from "./frame.ts"
+import { Frame } from "./frame.ts"
 import type { PoolFacts } from "./frame.ts"
 import { Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
 import { Pool } from "./pool.ts"
-import { makeLife } from "./poolItem.ts"
-import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Parts } from "./pool.ts"
+import { findGround } from "./poolGround.ts"
+import type { Ground } from "./poolGround.ts"
 import { Report } from "./poolReport.ts"
-import { Registry } from "./registry.ts"
-import { Root } from "./root.ts"
 import { closeFrame, inFrame } from "./run.ts"
 import { Timeout } from "./timers.ts"
 
@@ -98,6 +93,10 @@ class Ending extends Owned {
 export class OwnedPool extends Pool {
   ending: Ending | undefined = undefined
 
+  get pool(): this {
+    return this
+  }
+
   /** Takes nobody new. */
   drain(): void {
     if (this.phase === "open") this.phase = "draining"
@@ -150,64 +149,32 @@ export class OwnedPool extends Pool {
   }
 }
 
+/** What is known of a pool before it has a place. */
+export type Plan = Pick<Parts, "definition" | "params" | "config" | "size" | "quota">
+
+/** Builds a pool in a frame; its own has yet to be opened. */
+export const buildPool = (plan: Plan, ground: Ground, parent: Frame): OwnedPool => {
+  const { context, life } = ground
+  const options = { timeout: Infinity, budget: undefined, gracePeriod: undefined, isWaitedFor: true }
+  const frame = new PoolFrame(parent, parent.registry, { name: plan.config.name, ...options }, context)
+  frame.context = inFrame(context, TimeFrame, frame)
+  const pool = new OwnedPool({ ...plan, frame, life, context: frame.context })
+  frame.ending = pool.ending = new Ending(pool)
+  return pool
+}
+
 /** Makes a pool that ends with the current scope. */
-export const openPool = (
-  definition: Definition,
-  params: unknown,
-  config: PoolConfig,
-  size: Size
-): Effect.Effect<OwnedPool, unknown, any> =>
+export const openPool = (plan: Plan): Effect.Effect<OwnedPool, unknown, any> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber((fiber) => {
-      const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      const around = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
-      const owner = around === undefined
-        ? privateRoot(fiber.context)
-        : nearest(around, ({ phase }) => phase === "open")
-      const options = {
-        name: config.name,
-        timeout: Infinity,
-        budget: undefined,
-        gracePeriod: undefined,
-        isWaitedFor: true
-      }
-      const frame = new PoolFrame(owner, owner.registry, options, fiber.context)
-      const context = frame.context = inFrame(fiber.context, TimeFrame, frame)
-      frame.open()
-      const lives = Scope.makeUnsafe()
-      const opened = Effect.flatMap(Scope.provide(makeLife, lives), (life) => {
-        const pool = new OwnedPool({ definition, params, config, size, frame, life, context })
-        frame.ending = pool.ending = new Ending(pool)
-        frame.whenClosed(() => {
-          // An item that was left behind may still be in it.
-          Effect.runFork(Scope.close(lives, Exit.void))
-          if (around === undefined) owner.close(Exit.void)
-        })
-        const closes = scope === owner ? Effect.void : closeWith(scope, around === undefined ? owner : frame, frame)
-        return Effect.flatMap(closes, () => {
-          pool.grow()
-          return config.warmUp.failFast ? restore(warm(pool)) : Exit.succeed(pool)
-        })
+    Effect.flatMap(findGround, (ground) => {
+      const pool = buildPool(plan, ground, ground.owner)
+      pool.frame.open()
+      return Effect.flatMap(ground.endWith(pool.frame), () => {
+        pool.grow()
+        return plan.config.warmUp.failFast ? restore(warm(pool)) : Exit.succeed(pool)
       })
-      return opened
     })
   )
-
-/** Outside of frames a pool has a manager of its own. */
-const privateRoot = (context: Context.Context<never>): Frame =>
-  new Root(new Registry(Context.get(context, Clock.Clock), context, 1024), {
-    name: "manager",
-    timeout: Infinity,
-    budget: undefined,
-    gracePeriod: 30_000
-  })
-
-/** Closed ahead of its time, it leaves nothing in the scope. */
-const closeWith = (scope: Scope.Scope, outer: Frame, frame: Frame): Effect.Effect<void> => {
-  const inner = Scope.forkUnsafe(scope)
-  frame.whenClosed(() => Scope.closeUnsafe(inner, frame.exit))
-  return Scope.addFinalizerExit(inner, (exit) => closeFrame(outer, exit) ?? Effect.void)
-}
 
 /** Waits for the first items; if one can not be made, there is no pool. */
 const warm = (pool: OwnedPool): Effect.Effect<OwnedPool, unknown> => {

@@ -4,10 +4,12 @@
  */
 import type * as Cause from "effect/Cause"
 import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Quota, Sharing } from "./poolQuota.ts"
 import { Timeout } from "./timers.ts"
 import type { Timers } from "./timers.ts"
 
-export interface Growing {
+export interface Growing extends Sharing {
+  readonly quota: Quota | undefined
   readonly config: PoolConfig
   readonly size: Size
   readonly registry: { readonly timers: Timers }
@@ -47,6 +49,7 @@ export class Growth {
       const waitedFor = Math.ceil(pool.waiting / pool.config.concurrency) - this.creating
       if (!this.isRoom || (waitedFor <= 0 && this.wantedBesides <= 0)) return
       if (this.failures > 0 && !this.mayRetry(waitedFor > 0)) return
+      if (pool.quota?.take(pool) === false) return
       this.creating++
       pool.create()
     }

@@ -154,7 +154,7 @@ export const millis = (name: string, input: Duration.Input | undefined, absent: 
   return value
 }
 
-const whole = (name: string, value: number | undefined, least: number, absent: number): number => {
+export const whole = (name: string, value: number | undefined, least: number, absent: number): number => {
   if (value === undefined) return absent
   if (value !== Infinity && !Number.isSafeInteger(value) || value < least) {
     throw wrong(`The ${name} has to be a whole number from ${least} on`, value)

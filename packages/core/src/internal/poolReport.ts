@@ -8,7 +8,7 @@ import { heldBy } from "./deadlock.ts"
 import type { Source } from "./deadlock.ts"
 import { listed, toHolder } from "./holders.ts"
 import type { Lease } from "./lease.ts"
-import type { PoolConfig } from "./poolOptions.ts"
+import type { PoolConfig, Size } from "./poolOptions.ts"
 
 /** How the pool stands, as far as a report goes. */
 export interface Standing extends Source {
@@ -18,7 +18,7 @@ export interface Standing extends Source {
   readonly total: number
   readonly creating: number
   readonly waiting: number
-  readonly max: number
+  readonly size: Size
   readonly creationFailure: Cause.Cause<unknown> | undefined
 }
 
@@ -76,7 +76,7 @@ export class Report {
   }
 
   private standing(lease: Lease) {
-    const { max, name, total, used, waiting } = this.pool
+    const { name, size: { max }, total, used, waiting } = this.pool
     return { pool: name, requestedBy: pathOf(lease), used, total, max, waiting, ...this.holders }
   }
 

@@ -10,10 +10,12 @@ import * as Exit from "effect/Exit"
 import { runAside } from "./aside.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
+import type { Lease } from "./lease.ts"
 import { LinkedList } from "./list.ts"
 import { Item } from "./poolItem.ts"
 import type { Life } from "./poolItem.ts"
 import type { PoolConfig } from "./poolOptions.ts"
+import type { Quota, Sharing } from "./poolQuota.ts"
 import type { Counts } from "./poolStats.ts"
 import type { Registry } from "./registry.ts"
 
@@ -29,7 +31,8 @@ export interface Making {
 }
 
 /** Who is told what becomes of the items. */
-export interface Keeper {
+export interface Keeper extends Sharing {
+  readonly quota: Quota | undefined
   readonly config: PoolConfig
   readonly registry: Registry
   readonly counts: Counts
@@ -61,18 +64,31 @@ export class Stock {
     this.making = making
   }
 
+  *leases(): Generator<Lease> {
+    for (const item of this.items) {
+      for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
+    }
+  }
+
   /** The last one is the warmest; one that was never used goes to the other end. */
   list(item: Item): void {
     if (item.isIdle) return
     item.isIdle = true
     if (item.uses === 0 && this.keeper.config.order === "lifo") this.idle.insertAfter(undefined, item)
     else this.idle.append(item)
+    this.keeper.quota?.idles(this.keeper)
   }
 
   unlist(item: Item): void {
     if (!item.isIdle) return
     item.isIdle = false
     this.idle.remove(item)
+    if (this.idle.first === undefined) this.keeper.quota?.isBusy(this.keeper)
+  }
+
+  private forget(item: Item): void {
+    this.items.delete(item)
+    this.keeper.quota?.give()
   }
 
   // Making items.
@@ -113,9 +129,10 @@ export class Stock {
 
   private failed(item: Item, exit: Exit.Failure<unknown, unknown>): void {
     item.state = "gone"
-    this.items.delete(item)
+    this.forget(item)
     this.endLife(item)
-    const isCancelled = Cause.hasInterruptsOnly(exit.cause)
+    // One that interrupts itself has failed.
+    const isCancelled = item.isRetired && Cause.hasInterruptsOnly(exit.cause)
     if (!isCancelled) this.keeper.counts.createFailed++
     this.keeper.notMade(isCancelled ? undefined : exit, true)
   }
@@ -137,7 +154,7 @@ export class Stock {
 
   private abandon(item: Item): void {
     item.state = "abandoned"
-    this.items.delete(item)
+    this.forget(item)
     this.abandoned++
   }
 
@@ -182,7 +199,7 @@ export class Stock {
           this.keeper.report(`A release of the pool "${config.name}" takes longer than ${config.releaseTimeout} ms`)
         } else {
           item.state = "gone"
-          this.items.delete(item)
+          this.forget(item)
           counts.closed++
         }
         for (const tell of item.onGone) tell()

@@ -1,0 +1,74 @@
+/**
+ * How many items several pools may have together. Owned by `ResourcePool`.
+ *
+ * A pool that may not make an item for want of room waits for its turn, and meanwhile the item that has been idle for
+ * longest in any other pool is ended for it.
+ */
+import type { Linked } from "./list.ts"
+import { LinkedList } from "./list.ts"
+
+/** A pool that shares the room with others; linked while it has idle items, in the order of their last use. */
+export interface Sharing extends Linked<Sharing> {
+  /** Is it linked? */
+  isIdling: boolean
+  /** Makes items, if it wants to. */
+  grow(): void
+  /** Ends the item that has been idle for longest; answers false if there is none. */
+  endIdle(): boolean
+}
+
+export class Quota {
+  readonly max: number
+  private total = 0
+  private readonly idling = new LinkedList<Sharing>()
+  private readonly starved = new Set<Sharing>()
+
+  constructor(max: number) {
+    this.max = max
+  }
+
+  /** Takes the room for one item, or sees to it that there will be some. */
+  take(pool: Sharing): boolean {
+    if (this.total < this.max) {
+      this.total++
+      this.starved.delete(pool)
+      return true
+    }
+    if (this.starved.has(pool)) return false
+    this.starved.add(pool)
+    for (let other = this.idling.first; other !== undefined; other = other.next) {
+      if (other !== pool && other.endIdle()) break
+    }
+    return false
+  }
+
+  /** An item has left. */
+  give(): void {
+    this.total--
+    for (const pool of this.starved) {
+      this.starved.delete(pool)
+      pool.grow()
+      if (this.total >= this.max) return
+    }
+  }
+
+  /** An item of the pool has become idle; one that somebody else waits for has to go. */
+  idles(pool: Sharing): void {
+    if (pool.isIdling) this.idling.remove(pool)
+    pool.isIdling = true
+    this.idling.append(pool)
+    for (const starved of this.starved) {
+      if (starved !== pool) {
+        pool.endIdle()
+        return
+      }
+    }
+  }
+
+  /** The pool has no idle items any more. */
+  isBusy(pool: Sharing): void {
+    if (!pool.isIdling) return
+    pool.isIdling = false
+    this.idling.remove(pool)
+  }
+}
