@@ -130,16 +130,10 @@ export class Borrow<A = any> extends Allocation<A> {
     this.lease!.giveBack(false)
   }
 
-  // The pool counts.
-  protected countAcquired(): void {
-    this.statistics.shares++
-  }
-  protected countFailed(): void {
-    this.statistics.failed++
-  }
-  protected countReleased(): void {
-    this.statistics.shares--
-  }
+  // The pool counts for itself.
+  protected countAcquired(): void {}
+  protected countFailed(): void {}
+  protected countReleased(): void {}
 }
 
 /** Borrows from a pool. In an uninterruptible region. */

@@ -24,6 +24,7 @@ import { LinkedList } from "./list.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
 import type { Registry } from "./registry.ts"
+import type { Borrowing } from "./statistics.ts"
 
 export const TypeId = "~chronovyan/core/TimeFrame"
 
@@ -51,6 +52,11 @@ export interface Visit {
 
 /** How a pool stands, as a snapshot shows it. */
 export interface PoolFacts {
+  readonly standing: PoolStanding
+  readonly borrowing: Borrowing
+}
+
+export interface PoolStanding {
   readonly state: "open" | "suspended" | "draining" | "closing" | "closed"
   readonly min: number
   readonly max: number

@@ -80,7 +80,7 @@ export class KeyedPool {
     this.maxTotal = maxTotal
     this.plan = { ...plan, quota: new Quota(maxTotal) }
     this.none = this.build(undefined)
-    this.none.ended()
+    this.none.phase = "closed"
   }
 
   /** The pool of the key, or how one would look. */

@@ -7,7 +7,9 @@ import { unlimited } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn } from "./owned.ts"
 import type { Facts, Owned } from "./owned.ts"
-import type { Statistics } from "./statistics.ts"
+import type { Registry } from "./registry.ts"
+import { Statistics } from "./statistics.ts"
+import type { Borrowing } from "./statistics.ts"
 
 // Snapshots are built from our own facts: checking them again would only cost time.
 const unchecked = { disableChecks: true }
@@ -56,12 +58,27 @@ const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
   }, unchecked)
 }
 
-const resourceState = (statistics: Statistics): ResourceState => new ResourceState({ ...statistics }, unchecked)
+/** What was counted so far, and what the pools that are open count themselves. */
+const resourceStates = (registry: Registry, borrowing: ReadonlyArray<readonly [string, Borrowing]>) => {
+  const states = new Map<string, Statistics>()
+  const copyOf = (resource: string, kind: Statistics["kind"]): Statistics => {
+    const key = registry.keyOf(resource, kind)
+    const known = states.get(key)
+    if (known !== undefined) return known
+    const copy = Object.assign(new Statistics(resource, kind), registry.statistics.get(key))
+    states.set(key, copy)
+    return copy
+  }
+  for (const { kind, resource } of registry.statistics.values()) copyOf(resource, kind)
+  for (const [name, counted] of borrowing) copyOf(name, "pool").add(counted)
+  return Array.from(states.values(), (statistics) => new ResourceState({ ...statistics }, unchecked))
+}
 
 export const snapshot = (root: Frame): Snapshot => {
   const frames = [frameState(root, null)]
   const allocations: Array<AllocationState> = []
   const pools: Array<PoolState> = []
+  const borrowing: Array<readonly [string, Borrowing]> = []
   const visit = (owner: Owned, id: number, orphaned: boolean) => {
     for (const list of owner.inside) visitList(list, id, orphaned || (owner as Partial<Frame>).orphanage === list)
   }
@@ -74,11 +91,15 @@ export const snapshot = (root: Frame): Snapshot => {
       const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
       if (frame !== undefined) frames.push(frameState(frame, parent))
       const pool = frame?.pool
-      if (pool !== undefined) pools.push(new PoolState({ frameId: frame!.id, name: frame!.name, ...pool }, unchecked))
+      if (pool !== undefined) {
+        const { id, name } = frame!
+        pools.push(new PoolState({ frameId: id, name, ...pool.standing }, unchecked))
+        borrowing.push([name, pool.borrowing])
+      }
       visit(owned, frame?.id ?? parent, orphaned)
     }
   }
   visit(root, root.id, false)
-  const resources = Array.from(root.registry.statistics.values(), resourceState)
+  const resources = resourceStates(root.registry, borrowing)
   return new Snapshot({ at: root.registry.now(), frames, allocations, pools, resources }, unchecked)
 }

@@ -18,7 +18,7 @@ import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { chargeTo } from "./allocate.ts"
 import { Definition } from "./definition.ts"
-import type { Frame, PoolFacts } from "./frame.ts"
+import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
 import type { Lease } from "./lease.ts"
@@ -30,9 +30,8 @@ import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 import type { Queue } from "./poolQueue.ts"
 import type { Quota, Sharing } from "./poolQuota.ts"
-import { closed, inWords, Report } from "./poolReport.ts"
+import { closed, Report } from "./poolReport.ts"
 import { Counts } from "./poolStats.ts"
-import type { Stats } from "./poolStats.ts"
 import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
 import type { Registry } from "./registry.ts"
@@ -70,7 +69,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   next: Sharing | undefined = undefined
   isIdling = false
   protected readonly admission: Admission
-  private readonly queue: Queue<Lease>
+  protected readonly queue: Queue<Lease>
   protected readonly growth: Growth
   protected readonly care: Care
   private readonly isFifo: boolean
@@ -440,46 +439,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   protected changed(): void {
     for (const look of this.onChange) look()
-  }
-
-  // What is told of it.
-
-  stats(): Stats {
-    const { counts, creationFailure, size: { max, min } } = this
-    return {
-      name: this.name,
-      ...this.standing(),
-      pending: this.waiting,
-      min,
-      max,
-      creationError: creationFailure === undefined ? undefined : inWords(creationFailure),
-      counts: { ...counts }
-    }
-  }
-
-  standing(): PoolFacts {
-    const { creating, phase, queue, size: { max, min }, total, used, waiting } = this
-    const { abandoned, busy, closing } = this.stock
-    const idle = total - used - creating - busy - closing
-    const { oldest } = queue
-    return {
-      state: phase === "open" && this.isSuspended ? "suspended" : phase,
-      min,
-      max,
-      total,
-      idle,
-      used,
-      creating,
-      busy,
-      closing,
-      abandoned,
-      waiting,
-      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.now() - oldest.since)
-    }
-  }
-
-  override toJSON() {
-    return { _id: "ResourcePool", ...this.standing(), name: this.name, kind: this.kind }
   }
 }
 

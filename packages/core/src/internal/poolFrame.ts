@@ -7,15 +7,17 @@ import * as Exit from "effect/Exit"
 import type { Holder } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Frame } from "./frame.ts"
-import type { PoolFacts } from "./frame.ts"
+import type { PoolFacts, PoolStanding } from "./frame.ts"
 import { Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
 import { Pool } from "./pool.ts"
 import type { Parts } from "./pool.ts"
 import { findGround } from "./poolGround.ts"
 import type { Ground } from "./poolGround.ts"
-import { Report } from "./poolReport.ts"
+import { inWords, Report } from "./poolReport.ts"
+import type { Stats } from "./poolStats.ts"
 import { closeFrame, inFrame } from "./run.ts"
+import type { Borrowing } from "./statistics.ts"
 import { Timeout } from "./timers.ts"
 
 class PoolFrame extends Frame {
@@ -27,7 +29,10 @@ class PoolFrame extends Frame {
   }
 
   override get pool(): PoolFacts | undefined {
-    return this.ending?.pool.standing()
+    const pool = this.ending?.pool
+    return pool === undefined || pool.phase === "closed"
+      ? undefined
+      : { standing: pool.standing(), borrowing: pool.borrowing() }
   }
 }
 
@@ -128,6 +133,7 @@ export class OwnedPool extends Pool {
 
   ended(): void {
     this.phase = "closed"
+    this.registry.statisticsOf(this).add({ ...this.borrowing(), borrows: 0 })
   }
 
   reportHolders(holders: ReadonlyArray<Holder>): void {
@@ -146,6 +152,50 @@ export class OwnedPool extends Pool {
       Effect.suspend(() => closeFrame(this.frame, Exit.void) ?? Effect.void),
       () => ending.holders
     )
+  }
+
+  // What is told of it.
+
+  stats(): Stats {
+    const { counts, creationFailure, size: { max, min } } = this
+    return {
+      name: this.name,
+      ...this.standing(),
+      pending: this.waiting,
+      min,
+      max,
+      creationError: creationFailure === undefined ? undefined : inWords(creationFailure),
+      counts: { ...counts }
+    }
+  }
+
+  standing(): PoolStanding {
+    const { creating, phase, queue, size: { max, min }, total, used, waiting } = this
+    const { abandoned, busy, closing } = this.stock
+    const idle = total - used - creating - busy - closing
+    const { oldest } = queue
+    return {
+      state: phase === "open" && this.isSuspended ? "suspended" : phase,
+      min,
+      max,
+      total,
+      idle,
+      used,
+      creating,
+      busy,
+      closing,
+      abandoned,
+      waiting,
+      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.now() - oldest.since)
+    }
+  }
+
+  borrowing(): Borrowing {
+    return { borrows: this.borrows, ...this.counts }
+  }
+
+  override toJSON() {
+    return { _id: "ResourcePool", ...this.standing(), name: this.name, kind: this.kind }
   }
 }
 

@@ -33,13 +33,17 @@ export class Registry {
     return this.clock.currentTimeMillisUnsafe()
   }
 
+  keyOf(resource: string, kind: Statistics["kind"]): string {
+    return `${kind} ${resource}`
+  }
+
   statisticsOf(definition: Definition): Statistics {
     // Most programs allocate the same thing many times over.
     if (definition === this.lastDefinition) return this.lastStatistics!
     let statistics = this.byDefinition.get(definition)
     if (statistics === undefined) {
       // Definitions of one name and kind count as one, so that definitions made on the fly leave nothing behind.
-      const key = `${definition.kind} ${definition.name}`
+      const key = this.keyOf(definition.name, definition.kind)
       statistics = this.statistics.get(key) ?? new Statistics(definition.name, definition.kind)
       this.statistics.set(key, statistics)
       this.byDefinition.set(definition, statistics)

@@ -36,4 +36,26 @@ export class Statistics {
     this.holdTotal += held
     if (held > this.holdMax) this.holdMax = held
   }
+
+  /** What was borrowed from a pool of that name. */
+  add({ borrowed, borrows, returned, useMax, useTotal, waitMax, waitTotal }: Borrowing): void {
+    this.acquired += borrowed
+    this.released += returned
+    this.shares += borrows
+    this.acquireTotal += waitTotal
+    this.acquireMax = Math.max(this.acquireMax, waitMax)
+    this.holdTotal += useTotal
+    this.holdMax = Math.max(this.holdMax, useMax)
+  }
+}
+
+/** How much was borrowed from a pool so far, and how much is. */
+export interface Borrowing {
+  readonly borrows: number
+  readonly borrowed: number
+  readonly returned: number
+  readonly waitTotal: number
+  readonly waitMax: number
+  readonly useTotal: number
+  readonly useMax: number
 }
