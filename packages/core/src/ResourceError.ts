@@ -168,13 +168,13 @@ export class AllocationReleased extends Schema.TaggedError<AllocationReleased>()
 const poolState = {
   /** The name of the pool. */
   pool: Schema.String,
-  /** The frame that asked; empty outside of frames. */
+  /** The frame that asked; outside of frames, its fiber: `fiber #12`. */
   requestedBy: Schema.String,
   /** Items in use, and items that exist in whatever state, against the most there may be. */
   used: Schema.Int,
   total: Schema.Int,
   max: Schema.Int,
-  /** How many waited, the one that was refused included. */
+  /** How many waited for an item. */
   waiting: Schema.Int,
   /** The hundred that have had an item for longest. */
   holders: Schema.Array(Holder),

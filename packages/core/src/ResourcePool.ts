@@ -71,7 +71,13 @@ export interface Options<in A> extends internal.PoolOptions<A> {
 
 /** The size, and the time to live, as Effect's own pools are given them. */
 export type EffectOptions =
-  | { readonly size: number; readonly min?: never; readonly max?: never }
+  | {
+    readonly size: number
+    readonly min?: never
+    readonly max?: never
+    readonly timeToLive?: never
+    readonly timeToLiveStrategy?: never
+  }
   | {
     readonly size?: never
     readonly min?: number | undefined
@@ -84,20 +90,42 @@ export type EffectOptions =
 /** What every borrow can fail with. */
 export type Refused = PoolClosed | WouldDeadlock
 
+/** Is the option given, or may it be? */
+type Has<O, Key> = Key extends keyof O ? [O[Key]] extends [undefined] ? false : true : false
+
 /** What a borrow can fail with because of the options. */
 type RefusedFor<O> =
   | Refused
-  | (O extends { readonly acquireTimeout: Duration.Input } ? PoolTimeout : never)
-  | (O extends { readonly maxWaiting: number } | { readonly codel: internal.CoDel } ? PoolOverloaded : never)
-  | (O extends { readonly borrowCost: object } ? BudgetExceeded : never)
+  | (Has<O, "acquireTimeout"> extends true ? PoolTimeout : never)
+  | (Has<O, "maxWaiting"> extends true ? PoolOverloaded : never)
+  | (Has<O, "codel"> extends true ? PoolOverloaded : never)
+  | (Has<O, "borrowCost"> extends true ? BudgetExceeded : never)
 
 /** The services that the hooks need. */
-type HookServices<O> =
-  | (O extends { readonly validate: (item: any) => Effect.Effect<any, any, infer R> } ? R : never)
-  | (O extends { readonly reset: (item: any) => Effect.Effect<any, any, infer R> } ? R : never)
+type HookServices<O> = ServicesOf<O, "validate"> | ServicesOf<O, "reset">
+
+type ServicesOf<O, Key> = Key extends keyof O
+  ? NonNullable<O[Key]> extends (item: any) => Effect.Effect<any, any, infer R> ? R : never
+  : never
 
 /** What making a pool can fail with: the first item, when it waits for that. */
-type FailFast<O, E> = O extends { readonly warmUp: { readonly failFast: true } } ? E : never
+type FailFast<O, E> = "warmUp" extends keyof O ?
+  Has<NonNullable<O["warmUp"]>, "failFast"> extends true
+    ? NonNullable<O["warmUp"]> extends { readonly failFast?: false | undefined } ? never : E
+  : never
+  : never
+
+/** No other options than those there are: a misspelled one would be no option at all. */
+type Known<O, Options> = { readonly [K in Exclude<keyof O, Options>]: never }
+
+type EffectKey =
+  | keyof internal.PoolOptions<any>
+  | "acquire"
+  | "size"
+  | "min"
+  | "max"
+  | "timeToLive"
+  | "timeToLiveStrategy"
 
 /** What the creation of an item can fail with. */
 type CreationError<D> = Exclude<ResourceDefinition.Error<D>, InvalidParams>
@@ -146,11 +174,11 @@ export const isResourcePool = (u: unknown): u is Any => hasProperty(u, TypeId)
  */
 export const make: {
   <A, E, R, const O extends internal.PoolOptions<A> & EffectOptions>(
-    options: O & { readonly acquire: Effect.Effect<A, E, R> }
+    options: O & { readonly acquire: Effect.Effect<A, E, R> } & Known<O, EffectKey>
   ): Effect.Effect<ResourcePool<A, E | RefusedFor<O>>, FailFast<O, E>, R | HookServices<O> | Scope.Scope>
   <D extends ResourceDefinition.Any, const O extends Options<ResourceDefinition.Value<D>>>(
     definition: D,
-    options: O & WithParams<D>
+    options: O & WithParams<D> & Known<O, keyof Options<any> | "params">
   ): Effect.Effect<
     ResourcePool<ResourceDefinition.Value<D>, CreationError<D> | RefusedFor<O>>,
     Extract<ResourceDefinition.Error<D>, InvalidParams> | FailFast<O, CreationError<D>>,
@@ -365,7 +393,7 @@ export interface KeyedOptions<in A> extends Omit<internal.PoolOptions<A>, "warmU
  */
 export const keyed = <D extends ResourceDefinition.Any, const O extends KeyedOptions<ResourceDefinition.Value<D>>>(
   definition: D,
-  options: O
+  options: O & Known<O, keyof KeyedOptions<any>>
 ): Effect.Effect<
   KeyedPool<ResourceDefinition.Params<D>, ResourceDefinition.Value<D>, CreationError<D> | RefusedFor<O>>,
   never,

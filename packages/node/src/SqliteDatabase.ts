@@ -47,6 +47,33 @@ const Path = Schema.NonEmptyString.pipe(
   )
 )
 
+interface Connection {
+  readonly path: string
+  readonly readOnly: boolean
+}
+
+const connection = {
+  params: Schema.Struct({
+    path: Path,
+    readOnly: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
+  }),
+  cost: ({ path }: Connection) => ({ descriptors: path === memory ? 0 : 3 }),
+  acquire: ({ path, readOnly }: Connection) => {
+    const refuse = (cause: unknown) => {
+      const code = codeOf(cause)
+      return new SqliteOpenError({ path, readOnly, cause, ...(code === undefined ? {} : { code }) })
+    }
+    return Effect.tryPromise({ try: () => import("node:sqlite"), catch: refuse }).pipe(
+      Effect.flatMap((sqlite) =>
+        Effect.acquireRelease(
+          Effect.try({ try: () => open(sqlite, path, readOnly), catch: refuse }),
+          (database) => Effect.sync(() => close(database))
+        )
+      )
+    )
+  }
+}
+
 /**
  * A `DatabaseSync` of `node:sqlite`, persistent: everybody who asks for the same file with the same `readOnly` gets the
  * same connection. It ends with `ResourceManager.retire`, or with the manager.
@@ -77,27 +104,25 @@ const Path = Schema.NonEmptyString.pipe(
  * console.log(await Effect.runPromise(program)) // 2
  * ```
  */
-export const SqliteDatabase = ResourceDefinition.persistent("sqlite_database", {
-  params: Schema.Struct({
-    path: Path,
-    readOnly: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
-  }),
-  cost: ({ path }) => ({ descriptors: path === memory ? 0 : 3 }),
-  acquire: ({ path, readOnly }) => {
-    const refuse = (cause: unknown) => {
-      const code = codeOf(cause)
-      return new SqliteOpenError({ path, readOnly, cause, ...(code === undefined ? {} : { code }) })
-    }
-    return Effect.tryPromise({ try: () => import("node:sqlite"), catch: refuse }).pipe(
-      Effect.flatMap((sqlite) =>
-        Effect.acquireRelease(
-          Effect.try({ try: () => open(sqlite, path, readOnly), catch: refuse }),
-          (database) => Effect.sync(() => close(database))
-        )
-      )
-    )
-  }
-})
+export const SqliteDatabase = ResourceDefinition.persistent("sqlite_database", connection)
+
+/**
+ * A connection of one's own to the same file: like {@link SqliteDatabase} in all else, but a fresh `DatabaseSync` each time
+ * that it is allocated, or one of a `ResourcePool`. Several of them read at once, and wait for each other to write.
+ *
+ * @example
+ * ```ts
+ * import { ResourcePool } from "@chronovyan/core"
+ * import { SqliteConnection } from "@chronovyan/node"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const pool = yield* ResourcePool.make(SqliteConnection, { params: { path: ":memory:" }, max: 4 })
+ *   return yield* ResourcePool.use(pool, (database) => Effect.sync(() => database.prepare("SELECT 1 AS one").get()))
+ * }))
+ * ```
+ */
+export const SqliteConnection = ResourceDefinition.temporal("sqlite_connection", connection)
 
 const open = (sqlite: typeof Sqlite, path: string, readOnly: boolean): Sqlite.DatabaseSync => {
   const database = new sqlite.DatabaseSync(path, { readOnly, enableForeignKeyConstraints: true })

@@ -4,7 +4,7 @@
 export { ChildProcess, KilledBySignal, OutputError, type RunningProcess, SpawnError } from "./ChildProcess.ts"
 export { FileHandle, FileOpenError, NotRegularFile } from "./FileHandle.ts"
 export { type Listener, ListenError, ListeningPort, PortInUse } from "./ListeningPort.ts"
-export { SqliteDatabase, SqliteOpenError } from "./SqliteDatabase.ts"
+export { SqliteConnection, SqliteDatabase, SqliteOpenError } from "./SqliteDatabase.ts"
 export { sweep, TempDirectory, TempPathError } from "./TempDirectory.ts"
 export { TempFile } from "./TempFile.ts"
 export { OutOfMemory, TemporalBuffer } from "./TemporalBuffer.ts"

@@ -10,7 +10,7 @@ import type { Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
-import { Lease } from "./lease.ts"
+import { conditionAfter, Lease } from "./lease.ts"
 import type { AnyFiber, Lending } from "./lease.ts"
 import type { Facts } from "./owned.ts"
 
@@ -38,8 +38,8 @@ export class UseLease extends Lease {
     }
   }
 
-  leave(_: Exit.Exit<unknown, unknown>): undefined {
-    this.giveBack(false)
+  leave(exit: Exit.Exit<unknown, unknown>): undefined {
+    this.giveBack(conditionAfter(exit))
     return undefined
   }
 }
@@ -63,12 +63,12 @@ export class GetLease extends Lease {
       this.moveTo(scope.owned)
       return Exit.succeed(value)
     }
-    const giveBack = Effect.sync(() => this.giveBack(false))
-    return Effect.as(Effect.uninterruptible(Scope.addFinalizer(scope, giveBack)), value)
+    const giveBack = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => this.giveBack(conditionAfter(exit)))
+    return Effect.as(Effect.uninterruptible(Scope.addFinalizerExit(scope, giveBack)), value)
   }
 
   leave(exit: Exit.Exit<unknown, unknown>): undefined {
-    if (!this.isKept || Exit.isFailure(exit)) this.giveBack(false)
+    if (!this.isKept || Exit.isFailure(exit)) this.giveBack("good")
     return undefined
   }
 }
@@ -97,7 +97,7 @@ class AllocationLease extends Lease {
   }
 
   leave(exit: Exit.Exit<unknown, unknown>): undefined {
-    if (Exit.isFailure(exit)) this.giveBack(false)
+    if (Exit.isFailure(exit)) this.giveBack("good")
     return undefined
   }
 
@@ -121,13 +121,13 @@ export class Borrow<A = any> extends Allocation<A> {
     lease.changeHolder(frame.fiber)
   }
 
-  protected undo(): undefined {
-    this.lease!.giveBack(false)
+  protected undo(exit: Exit.Exit<unknown, unknown>): undefined {
+    this.lease!.giveBack(conditionAfter(exit))
   }
 
   // An interruption may come when the lease has been told to stay.
   protected undoFailed(): undefined {
-    this.lease!.giveBack(false)
+    this.lease!.giveBack("good")
   }
 
   // The pool counts for itself.

@@ -32,6 +32,7 @@ import { Owned } from "./owned.ts"
 import type { Closer, Facts } from "./owned.ts"
 import type { Line, Standing } from "./poolQueue.ts"
 import type { Registry } from "./registry.ts"
+import type { Timeout } from "./timers.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 type AnyEffect = Effect.Effect<any, any, any>
@@ -49,11 +50,19 @@ export interface Lender {
   readonly borrowCost: Cost | undefined
   /** Starts a borrow: hands over at once, refuses, or answers the effect that waits. */
   lend(lease: Lease): AnyEffect
-  /** Takes back what an active lease has; `isTainted`: someone may still be using it. */
-  takeBack(lease: Lease, isTainted: boolean): void
+  /** Takes back what an active lease has. */
+  takeBack(lease: Lease, condition: Condition): void
   /** A waiting lease leaves. */
   leaves(lease: Lease): void
 }
+
+/**
+ * How an item comes back: `doubtful` when its use failed or was interrupted, `inUse` when somebody may still be using it.
+ */
+export type Condition = "good" | "doubtful" | "inUse"
+
+export const conditionAfter = (exit: Exit.Exit<unknown, unknown>): Condition =>
+  exit._tag === "Success" ? "good" : "doubtful"
 
 /** Where a lender is found at the time of the borrow. */
 export interface Lending {
@@ -85,6 +94,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   /** When it has to stop waiting, on the monotonic clock; kept when it has to wait again. Negative: it has not waited. */
   deadline = -1
   item: Lent | undefined = undefined
+  /** Limits how long it waits for a check. */
+  timeout: Timeout | undefined = undefined
   /** Was it reported for being held too long? */
   isOverdue = false
   /** Was `borrowCost` charged to its frame? */
@@ -151,10 +162,10 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   // How it ends.
 
   /** Whatever it has or waits for is given back. */
-  giveBack(isTainted: boolean): void {
+  giveBack(condition: Condition): void {
     const { state } = this
     if (state === done) return
-    if (state === active) this.lender.takeBack(this, isTainted)
+    if (state === active) this.lender.takeBack(this, condition)
     else if (state !== fresh) this.lender.leaves(this)
     this.settle()
   }
@@ -185,8 +196,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   /** Can the item be lent to others when its frame ends, or may its borrower still be using it? */
   protected abstract readonly endsWithFrame: boolean
 
-  override end(_: Closer): boolean {
-    if (this.state === active) this.giveBack(!this.endsWithFrame)
+  override end(closer: Closer): boolean {
+    if (this.state === active) this.giveBack(this.endsWithFrame ? conditionAfter(closer.exit) : "inUse")
     else this.outlive()
     return true
   }
@@ -201,6 +212,11 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     return this.number === 0 ? this.number = ++this.lender.registry.allocations : this.number
   }
 
+  /** The path of its frame; outside of frames, its fiber has to do. */
+  get place(): string {
+    return this.frame?.path ?? `fiber #${this.fiber.id}`
+  }
+
   get callSite(): string | undefined {
     return this.site?.name
   }
@@ -209,7 +225,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     return {
       id: this.id,
       resource: this.lender.name,
-      frame: this.frame ?? this.lender.frame,
+      frame: this.frame ?? { id: this.lender.frame.id, path: this.place, parent: this.lender.frame },
       state: this.state === active ? "live" : "acquiring",
       isStubborn: false,
       share: true,

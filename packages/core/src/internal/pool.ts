@@ -21,7 +21,7 @@ import { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
-import type { Lease } from "./lease.ts"
+import type { Condition, Lease } from "./lease.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
@@ -30,8 +30,8 @@ import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 import type { Queue } from "./poolQueue.ts"
 import type { Quota, Sharing } from "./poolQuota.ts"
-import { closed, Report } from "./poolReport.ts"
-import { Counts } from "./poolStats.ts"
+import { closed } from "./poolReport.ts"
+import { Counts, countWait } from "./poolStats.ts"
 import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
 import type { Registry } from "./registry.ts"
@@ -223,31 +223,29 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (config.targetUtilization !== 1) this.growth.grow()
   }
 
-  /** Lends an item that was idle for a while once it has proved to be good. */
+  /**
+   * Lends an item that was idle for a while once it has proved to be good. Whatever becomes of the borrower meanwhile, the
+   * item gets the time that it has for that.
+   */
   private lendChecked(item: Item, lease: Lease): AnyEffect {
-    const { timers } = this.registry
     this.admission.start(lease)
     lease.state = states.checking
-    const left = lease.deadline - timers.now()
-    this.stock.check(item, Math.min(this.config.validateTimeout, left), (isGood) => {
+    this.stock.check(item, this.config.validateTimeout, (isGood) => {
       const now = this.registry.now()
-      if (lease.state !== states.checking) return isGood ? this.free(item, now) : undefined
-      if (isGood) {
-        this.hand(item, lease, now)
-        this.free(item, now)
-      } else if (timers.now() >= lease.deadline) {
-        this.counts.timeouts++
-        this.admission.refuse(lease, new Report(this).timeout(lease, "validate"))
-        return
-      } else lease.state = states.fresh
-      resume(lease)
+      const isWanted = lease.state === states.checking
+      if (isWanted) this.admission.checked(lease)
+      if (isGood && isWanted) this.hand(item, lease, now)
+      if (isGood) this.pass(item, now)
+      if (isWanted) resume(lease)
     })
+    if (lease.state === states.checking) this.admission.limitCheck(lease)
     return lease.await()
   }
 
   leaves(lease: Lease): void {
     this.counts.cancelled++
     if (lease.state === states.waiting) this.admission.remove(lease)
+    else this.admission.checked(lease)
     this.gaveUp()
   }
 
@@ -257,7 +255,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   // Taking back.
 
-  takeBack(lease: Lease, isTainted: boolean): void {
+  takeBack(lease: Lease, condition: Condition): void {
     const item = lease.item as Item
     const { counts } = this
     const now = this.registry.now()
@@ -274,7 +272,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (!lease.isRecorded) events.tell({ _tag: "Released", ...stampOf(lease, now), share: true, held })
       if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...stampOf(lease, now), held })
     }
-    if (isTainted) item.isRetired = true
+    if (condition === "inUse") item.isRetired = true
+    // Once in doubt, only a validation helps.
+    if (condition !== "good") item.checkedAt = -Infinity
+    else if (item.checkedAt !== -Infinity) item.checkedAt = now
     if (item.state === "ready") this.returned(item, now)
     if (this.phase !== "open") this.changed()
   }
@@ -288,7 +289,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (item.users === 0) this.stock.end(item)
       return
     }
-    item.checkedAt = now
     if (item.users === 0 && this.config.reset !== undefined) return this.stock.reset(item)
     this.free(item, now)
   }
@@ -297,35 +297,37 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     return item.uses >= this.config.maxUses || now >= item.expiresAt || this.total - this.closing > this.size.max
   }
 
-  /** The item can be lent: to those who wait, or else to the next who comes. */
+  /** The item can be lent again: to those who wait, if it is good, or else to the next who comes. */
   free(item: Item, now: number): void {
-    if (item.isRetired || (this.phase !== "open" && this.queue.length === 0)) {
+    const isWanted = this.phase === "open" || this.queue.length > 0
+    if (item.isRetired || now >= item.expiresAt || !isWanted) {
       if (item.users === 0) this.stock.end(item)
       return
     }
+    if (this.queue.length === 0 || this.isSuspended || this.isFit(item, now)) return this.pass(item, now)
+    this.stock.check(item, this.config.validateTimeout, (isGood) => {
+      if (isGood) this.pass(item, this.registry.now())
+    })
+  }
+
+  /** Hands a good item to those who wait. */
+  private pass(item: Item, now: number): void {
     const { concurrency } = this.config
-    if (!this.isSuspended) {
-      while (this.queue.length > 0 && item.users < concurrency) {
-        const lease = this.admission.next(now)
-        if (lease === undefined) break
-        this.serve(item, lease, now)
-      }
+    let told: Array<Lease> | undefined
+    while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency) {
+      const lease = this.admission.next(now, told ??= [])
+      if (lease === undefined) break
+      countWait(this.counts, now - lease.since)
+      this.hand(item, lease, now)
+      told.push(lease)
     }
     if (item.users < concurrency) this.stock.list(item)
     if (item.users === 0) {
       item.idleSince = now
       this.care.rests(item)
     }
-  }
-
-  private serve(item: Item, lease: Lease, now: number): void {
-    const { counts } = this
-    const waited = now - lease.since
-    counts.waited++
-    counts.waitTotal += waited
-    if (waited > counts.waitMax) counts.waitMax = waited
-    this.hand(item, lease, now)
-    resume(lease)
+    // Whoever is told may give it back, and borrow again, at once: by now all is in order.
+    if (told !== undefined) { for (const lease of told) resume(lease) }
   }
 
   // What becomes of the items.
@@ -418,8 +420,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const { events } = this.registry
     if (events.active) events.tell({ _tag: "BorrowOverdue", ...stampOf(lease, now), held: now - lease.since })
     const site = lease.callSite === undefined ? "" : ` (${lease.callSite})`
-    const who = lease.frame === undefined ? "fiber " + lease.fiber.id : `frame ${lease.frame.path}`
-    this.report(`An item of the pool "${this.name}" has been held for ${now - lease.since} ms by ${who}${site}`)
+    this.report(`An item of the pool "${this.name}" has been held for ${now - lease.since} ms by ${lease.place}${site}`)
   }
 
   grow(): void {

@@ -75,6 +75,25 @@ export class Admission {
     }
   }
 
+  /** A borrower who waits for a check waits no longer than for anything else. */
+  limitCheck(lease: Lease): void {
+    const { timers } = this.pool.registry
+    const left = lease.deadline - timers.now()
+    if (left >= this.pool.config.validateTimeout) return
+    lease.timeout = new Timeout(() => {
+      this.pool.counts.timeouts++
+      this.refuse(lease, new Report(this.pool).timeout(lease, "validate"))
+      this.pool.gaveUp()
+    })
+    timers.arm(lease.timeout, this.pool.config.acquireTimeout, lease.deadline)
+  }
+
+  /** The check is over: the borrower may try again. */
+  checked(lease: Lease): void {
+    lease.state = states.fresh
+    if (lease.timeout !== undefined) this.pool.registry.timers.cancel(lease.timeout)
+  }
+
   private refusalOf(lease: Lease): unknown {
     const { pool } = this
     if (this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
@@ -95,8 +114,8 @@ export class Admission {
     if (this.queue.length === 0) this.pool.registry.timers.cancel(this.timeout)
   }
 
-  /** Takes out who is served next; sheds those who have waited too long. */
-  next(now: number): Lease | undefined {
+  /** Takes out who is served next; sheds those who have waited too long, and adds them to those to be told. */
+  next(now: number, told: Array<Lease>): Lease | undefined {
     const { codel, pool, queue } = this
     let lease = queue.first
     if (codel !== undefined) {
@@ -104,7 +123,8 @@ export class Admission {
         pool.counts.overloaded++
         const error = new Report(pool).overloaded(lease, "codel", now - lease.since)
         this.remove(lease)
-        this.refuse(lease, error)
+        lease.refuse(Exit.fail(error))
+        told.push(lease)
       }
     }
     if (lease !== undefined) this.remove(lease)

@@ -137,7 +137,7 @@ export class OwnedPool extends Pool {
   }
 
   reportHolders(holders: ReadonlyArray<Holder>): void {
-    const who = holders.map(({ age, frame }) => `\n  - ${frame === "" ? "no frame" : frame}, for ${age} ms`).join("")
+    const who = holders.map(({ age, frame }) => `\n  - ${frame}, for ${age} ms`).join("")
     this.report(`The pool "${this.name}" is closed while items of it are in use:${who}`)
   }
 

@@ -46,7 +46,10 @@ export interface PoolOptions<in A> {
   readonly validate?: ((item: A) => Effect.Effect<unknown, unknown, any>) | undefined
   /** How long a validation may take. Default: 1 second. */
   readonly validateTimeout?: Duration.Input | undefined
-  /** An item that was used or validated so recently is lent without validation. Default: 500 milliseconds. */
+  /**
+   * An item that was used or validated so recently is lent without validation, unless that use failed or was interrupted.
+   * Default: 500 milliseconds.
+   */
   readonly validateAfter?: Duration.Input | undefined
   /** Validates idle items that often, so that they stay connected; needs `validate`. Default: never. */
   readonly keepalive?: Duration.Input | undefined

@@ -65,9 +65,9 @@ export class Report {
     const sources = new Set(cycle.map(({ lender }) => lender as Source))
     return new WouldDeadlock({
       pool: this.pool.name,
-      requestedBy: pathOf(lease),
+      requestedBy: lease.place,
       cycle: cycle.map((one) => ({
-        frame: pathOf(one),
+        frame: one.place,
         holds: heldBy(one, sources),
         waitsFor: one.lender.name
       })),
@@ -77,7 +77,7 @@ export class Report {
 
   private standing(lease: Lease) {
     const { name, size: { max }, total, used, waiting } = this.pool
-    return { pool: name, requestedBy: pathOf(lease), used, total, max, waiting, ...this.holders }
+    return { pool: name, requestedBy: lease.place, used, total, max, waiting, ...this.holders }
   }
 
   private reason(phase: "wait" | "create" | "validate"): PoolReason {
@@ -104,9 +104,7 @@ export class Report {
 }
 
 export const closed = (pool: Source, lease: Lease): PoolClosed =>
-  lean(() => new PoolClosed({ pool: pool.name, requestedBy: pathOf(lease) }, unchecked))
-
-const pathOf = (lease: Lease): string => lease.frame?.path ?? ""
+  lean(() => new PoolClosed({ pool: pool.name, requestedBy: lease.place }, unchecked))
 
 /** What a creation failed with. */
 export const inWords = (cause: Cause.Cause<unknown>): string => {

@@ -63,3 +63,9 @@ export class Counts {
   totalHighWaterMark = 0
   waitingHighWaterMark = 0
 }
+
+export const countWait = (counts: Counts, waited: number): void => {
+  counts.waited++
+  counts.waitTotal += waited
+  if (waited > counts.waitMax) counts.waitMax = waited
+}
