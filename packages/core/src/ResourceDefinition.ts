@@ -33,7 +33,7 @@ export interface ResourceDefinition<in Params, out A, out E = never, out R = nev
     readonly _R: Types.Covariant<R>
   }
   readonly name: string
-  readonly kind: "temporal" | "persistent" | "shared" | "pool"
+  readonly kind: Kind
   /** How an allocation offers the value: itself, or through `read` and `write`. */
   readonly access: "direct" | "readWrite"
 }
@@ -49,6 +49,12 @@ export interface ReadWrite<in Params, out A, out E = never, out R = never> exten
  * A definition whose name the compiler knows, as a catalog needs it.
  */
 export type Named<Name extends string, D> = D & { readonly name: Name }
+
+/** How values are made and shared. */
+export type Kind = internal.Kind
+
+/** A definition whose kind the compiler knows, as a pool needs it. */
+export type OfKind<K extends Kind, D> = D & { readonly kind: K }
 
 /**
  * Any definition.
@@ -169,8 +175,12 @@ export const temporal = <
 >(
   name: Name,
   options: Options<S, C, A, E, R, X, R2>
-): Sound<Name, R, X, ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>> =>
-  make({ ...recipe(name, options), kind: "temporal", idleTimeToLive: 0 })
+): Sound<
+  Name,
+  R,
+  X,
+  OfKind<"temporal", ResourceDefinition<S["Encoded"], A, Failure<S, C, E>, Exclude<R, Provided> | R2>>
+> => make({ ...recipe(name, options), kind: "temporal", idleTimeToLive: 0 })
 
 /**
  * One value for each definition and params, made by its first user. It outlives every frame and ends on
@@ -255,14 +265,17 @@ export const rename: {
 } = dual(2, (self: Any, name: string) => make({ ...recipeOf(self), name }))
 
 /** What the compiler knows of a definition besides its type parameters. */
-interface Known<Name extends string, Access extends "direct" | "readWrite"> {
+interface Known<Name extends string, Access extends "direct" | "readWrite", K extends Kind> {
   readonly name: Name
   readonly access: Access
+  readonly kind: K
 }
 
 /** The same definition under another name. */
 type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, infer E, infer R>
   ? Named<Name, ReadWrite<P, A, E, R>>
+  : D extends OfKind<"temporal", ResourceDefinition<infer P, infer A, infer E, infer R>>
+    ? Named<Name, OfKind<"temporal", ResourceDefinition<P, A, E, R>>>
   : D extends ResourceDefinition<infer P, infer A, infer E, infer R> ? Named<Name, ResourceDefinition<P, A, E, R>>
   : never
 
@@ -283,13 +296,13 @@ type Renamed<D, Name extends string> = D extends ReadWrite<infer P, infer A, inf
 export const mapAcquire: {
   <A, E, E2, R, R2>(
     f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
-  ): <Params, Name extends string, Access extends "direct" | "readWrite">(
-    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access>
-  ) => ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access>
-  <Params, A, E, E2, R, R2, Name extends string, Access extends "direct" | "readWrite">(
-    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access>,
+  ): <Params, Name extends string, Access extends "direct" | "readWrite", K extends Kind>(
+    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access, K>
+  ) => ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access, K>
+  <Params, A, E, E2, R, R2, Name extends string, Access extends "direct" | "readWrite", K extends Kind>(
+    self: ResourceDefinition<Params, A, E, R> & Known<Name, Access, K>,
     f: (acquire: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
-  ): ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access>
+  ): ResourceDefinition<Params, A, Refusal<E> | E2, R | R2> & Known<Name, Access, K>
 } = dual(2, (self: Any, f: (acquire: Effect.Effect<any, any, any>) => Effect.Effect<any, any, any>) => {
   const recipe = recipeOf(self)
   return make({ ...recipe, acquire: (params) => f(recipe.acquire(params)) })

@@ -130,6 +130,9 @@ type EffectKey =
 /** What the creation of an item can fail with. */
 type CreationError<D> = Exclude<ResourceDefinition.Error<D>, InvalidParams>
 
+/** What can be pooled: what is shared already can not. */
+type Poolable = ResourceDefinition.OfKind<"temporal", ResourceDefinition.Any>
+
 /** The params, if there are any. */
 type WithParams<D> = [void] extends [ResourceDefinition.Params<D>] ? { readonly params?: ResourceDefinition.Params<D> }
   : { readonly params: ResourceDefinition.Params<D> }
@@ -176,7 +179,7 @@ export const make: {
   <A, E, R, const O extends internal.PoolOptions<A> & EffectOptions>(
     options: O & { readonly acquire: Effect.Effect<A, E, R> } & Known<O, EffectKey>
   ): Effect.Effect<ResourcePool<A, E | RefusedFor<O>>, FailFast<O, E>, R | HookServices<O> | Scope.Scope>
-  <D extends ResourceDefinition.Any, const O extends Options<ResourceDefinition.Value<D>>>(
+  <D extends Poolable, const O extends Options<ResourceDefinition.Value<D>>>(
     definition: D,
     options: O & WithParams<D> & Known<O, keyof Options<any> | "params">
   ): Effect.Effect<
@@ -254,7 +257,7 @@ export const use: {
   const pool = self as unknown as Lending
   return Effect.withFiber((fiber) => {
     const lease = new UseLease(pool, fiber, f)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
+    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit), true)
   })
 })
 
@@ -264,7 +267,7 @@ export const use: {
 export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> =>
   Effect.withFiber((fiber) => {
     const lease = new GetLease(self as unknown as Lending, fiber)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
+    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit), true)
   })
 
 /**
@@ -391,7 +394,7 @@ export interface KeyedOptions<in A> extends Omit<internal.PoolOptions<A>, "warmU
  * }))
  * ```
  */
-export const keyed = <D extends ResourceDefinition.Any, const O extends KeyedOptions<ResourceDefinition.Value<D>>>(
+export const keyed = <D extends Poolable, const O extends KeyedOptions<ResourceDefinition.Value<D>>>(
   definition: D,
   options: O & Known<O, keyof KeyedOptions<any>>
 ): Effect.Effect<

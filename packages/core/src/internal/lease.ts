@@ -133,7 +133,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   protected enter(): void {
     const { frame } = this
     if (frame === undefined) return
-    this.moveTo((frame.phase === "open" ? frame : nearest(frame, ({ phase }) => phase === "open")).owned)
+    if (frame.phase === "open" && this.home === undefined) this.link(frame.owned)
+    else this.moveTo(nearest(frame, ({ phase }) => phase === "open").owned)
   }
 
   // How it waits.

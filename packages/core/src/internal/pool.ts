@@ -259,7 +259,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const item = lease.item as Item
     const { counts } = this
     const now = this.registry.now()
-    const held = now - lease.since
+    const held = Math.max(0, now - lease.since)
     item.leases.remove(lease)
     if (--item.users === 0) this.used--
     this.borrows--
@@ -317,7 +317,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency) {
       const lease = this.admission.next(now, told ??= [])
       if (lease === undefined) break
-      countWait(this.counts, now - lease.since)
+      countWait(this.counts, Math.max(0, now - lease.since))
       this.hand(item, lease, now)
       told.push(lease)
     }
@@ -369,7 +369,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   report(message: string): void {
-    this.registry.timers.report(message, Cause.empty)
+    this.registry.timers.warn(message)
   }
 
   // What its owner asks for.
@@ -402,12 +402,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   resume(): void {
     this.isSuspended = false
-    const now = this.registry.now()
     while (this.queue.length > 0) {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) break
       this.stock.unlist(item)
-      this.free(item, now)
+      this.free(item, this.registry.now())
       if (item.isIdle) break
     }
     this.growth.grow()

@@ -168,6 +168,11 @@ export class Timers {
     Effect.runForkWith(this.context)(Effect.logError(message, cause))
   }
 
+  /** Something that nobody waits for is not as it should be. */
+  warn(message: string): void {
+    Effect.runForkWith(this.context)(Effect.logWarning(message))
+  }
+
   /** Ends the queues that were idle at the last look and still are, until none is idle. */
   private readonly sweep: Effect.Effect<void> = Effect.suspend(() =>
     Effect.andThen(
