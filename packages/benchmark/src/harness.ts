@@ -1,6 +1,6 @@
 /**
- * Two programs that do the same work, measured side by side: rounds alternate, each round gives a ratio of CPU times,
- * and the median of the ratios counts. A noisy neighbour slows both sides of a round alike.
+ * Programs that do the same work, measured side by side: rounds alternate, each round gives a ratio of CPU times, and the
+ * median of the ratios counts. A noisy neighbour slows all sides of a round alike.
  */
 import type { Effect } from "effect"
 
@@ -8,6 +8,23 @@ export interface Side {
   readonly name: string
   /** The work, `operations` times over. */
   readonly program: (operations: number) => Effect.Effect<unknown>
+}
+
+export interface Peer extends Side {
+  /** The ratio ours / theirs that must not be exceeded. `undefined`: shown, but not held against us. */
+  readonly bar: number | undefined
+}
+
+/** Ours against several at once: a round is one turn of each side. */
+export interface Contest {
+  readonly title: string
+  readonly ours: Side
+  readonly theirs: ReadonlyArray<Peer>
+  readonly operations: number
+  /** How many rounds count. Default: 151. */
+  readonly rounds?: number
+  /** How many come before that. Default: 20. */
+  readonly warmUp?: number
 }
 
 export interface Comparison {
@@ -24,15 +41,12 @@ export interface Measured {
   readonly ours: number
   readonly theirs: number
   readonly ratio: number
-  readonly bar: number
+  readonly bar: number | undefined
   readonly against: string
 }
 
 /** A long run of any program: `Effect.runPromise`, or one with services provided. */
 export type Run = (effect: Effect.Effect<unknown>) => Promise<unknown>
-
-const rounds = 151
-const warmUp = 20
 
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((a, b) => a - b)
@@ -48,35 +62,56 @@ const time = async (run: Run, side: Side, operations: number): Promise<number> =
   return (user + system) * 1000 / operations
 }
 
-export const compare = async (run: Run, comparison: Comparison): Promise<Measured> => {
-  const { bar, operations, ours, theirs, title } = comparison
+/**
+ * CPU microseconds of this thread so far: the collector's own threads do not count. Linux brings the times of a thread up
+ * to date when those of its process are read.
+ */
+export const threadTime = (): number => {
+  process.cpuUsage()
+  const { system, user } = process.threadCpuUsage()
+  return user + system
+}
+
+export const contest = async (run: Run, contest: Contest): Promise<ReadonlyArray<Measured>> => {
+  const { operations, ours, rounds = 151, theirs, title, warmUp = 20 } = contest
+  const sides: ReadonlyArray<Side> = [ours, ...theirs]
   for (let round = 0; round < warmUp; round++) {
-    await time(run, ours, operations)
-    await time(run, theirs, operations)
+    for (const side of sides) await time(run, side, operations)
   }
-  const us: Array<number> = []
-  const them: Array<number> = []
-  const ratios: Array<number> = []
+  const times: ReadonlyArray<Array<number>> = sides.map(() => [])
   for (let round = 0; round < rounds; round++) {
     // Who goes first alternates as well.
-    const first = round % 2 === 0 ? ours : theirs
-    const second = first === ours ? theirs : ours
-    const a = await time(run, first, operations)
-    const b = await time(run, second, operations)
-    const [mine, other] = first === ours ? [a, b] : [b, a]
-    us.push(mine)
-    them.push(other)
-    ratios.push(mine / other)
+    for (let turn = 0; turn < sides.length; turn++) {
+      const which = (round + turn) % sides.length
+      times[which]!.push(await time(run, sides[which]!, operations))
+    }
   }
-  return { title, ours: median(us), theirs: median(them), ratio: median(ratios), bar, against: theirs.name }
+  const [us, ...them] = times
+  return theirs.map(({ bar, name }, which) => ({
+    title,
+    ours: median(us!),
+    theirs: median(them[which]!),
+    ratio: median(us!.map((mine, round) => mine / them[which]![round]!)),
+    bar,
+    against: name
+  }))
 }
+
+export const compare = async (run: Run, comparison: Comparison): Promise<Measured> => {
+  const { bar, operations, ours, theirs, title } = comparison
+  const [measured] = await contest(run, { title, ours, theirs: [{ ...theirs, bar }], operations })
+  return measured!
+}
+
+export const isHeld = ({ bar, ratio }: { readonly bar: number | undefined; readonly ratio: number }): boolean =>
+  bar === undefined || ratio <= bar
 
 export const table = (rows: ReadonlyArray<Measured>): string => {
   const lines = rows.map((row) =>
     `| ${row.title} | ${Math.round(row.ours)} | ${Math.round(row.theirs)} (${row.against}) | ${
       row.ratio.toFixed(2)
     } | ` +
-    `${row.bar.toFixed(2)} | ${row.ratio <= row.bar ? "yes" : "NO"} |`
+    (row.bar === undefined ? "- | - |" : `${row.bar.toFixed(2)} | ${isHeld(row) ? "yes" : "NO"} |`)
   )
   return [
     "| | ours, ns | theirs, ns | ratio | bar | held |",

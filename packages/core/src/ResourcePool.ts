@@ -257,7 +257,7 @@ export const use: {
   const pool = self as unknown as Lending
   return Effect.withFiber((fiber) => {
     const lease = new UseLease(pool, fiber, f)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit), true)
+    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
   })
 })
 
@@ -267,7 +267,7 @@ export const use: {
 export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> =>
   Effect.withFiber((fiber) => {
     const lease = new GetLease(self as unknown as Lending, fiber)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit), true)
+    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
   })
 
 /**
