@@ -163,8 +163,13 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private isFit(item: Item, now: number): boolean {
-    return now < item.expiresAt &&
-      (this.config.validate === undefined || item.users > 0 || now - item.checkedAt < this.config.validateAfter)
+    return now < item.expiresAt && !this.isDoubtful(item, now)
+  }
+
+  /** Has it to prove that it is good? */
+  private isDoubtful(item: Item, now: number): boolean {
+    const { validate, validateAfter } = this.config
+    return validate !== undefined && item.users === 0 && now - item.checkedAt >= validateAfter
   }
 
   /** Nothing can be handed over at once, or only after a closer look. */
@@ -300,11 +305,13 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** The item can be lent again: to those who wait, if it is good, or else to the next who comes. */
   free(item: Item, now: number): void {
     const isWanted = this.phase === "open" || this.queue.length > 0
-    if (item.isRetired || now >= item.expiresAt || !isWanted) {
+    // One that was just made is for whoever waits, however short its life.
+    const isOld = item.uses > 0 && now >= item.expiresAt
+    if (item.isRetired || isOld || !isWanted) {
       if (item.users === 0) this.stock.end(item)
       return
     }
-    if (this.queue.length === 0 || this.isSuspended || this.isFit(item, now)) return this.pass(item, now)
+    if (this.queue.length === 0 || this.isSuspended || !this.isDoubtful(item, now)) return this.pass(item, now)
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
       if (isGood) this.pass(item, this.registry.now())
     })

@@ -117,9 +117,12 @@ export class OwnedPool extends Pool {
     this.growth.stop()
     this.admission.tellClosed()
     this.stock.retire(this.stock.items)
-    for (const item of this.stock.items) {
-      if (item.state === "creating") item.creation?.interruptUnsafe()
+    for (const item of Array.from(this.stock.items)) {
+      // One that can not be interrupted is left behind, as in any frame that ends.
+      if (this.interruptible) item.creation?.interruptUnsafe()
+      else if (this.stock.cancel(item)) this.growth.cancelled()
     }
+    this.changed()
   }
 
   /** Ends what is left, whoever uses it. */

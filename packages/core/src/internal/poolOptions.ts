@@ -151,7 +151,8 @@ const wrong = (what: string, is: unknown) => new Cause.IllegalArgumentError(`${w
 
 export const millis = (name: string, input: Duration.Input | undefined, absent: number): number => {
   if (input === undefined) return absent
-  const duration = Duration.fromInput(input)
+  // Effect takes NaN for nothing.
+  const duration = input === null || Number.isNaN(input) ? Option.none() : Duration.fromInput(input)
   const value = Option.isSome(duration) ? Duration.toMillis(duration.value) : NaN
   if (!(value >= 0)) throw wrong(`The ${name} has to be a duration that is not negative`, input)
   return value
@@ -169,6 +170,13 @@ const part = (name: string, value: number | undefined, least: number, absent: nu
   if (value === undefined) return absent
   if (!(value >= least && value <= 1)) throw wrong(`The ${name} has to be from ${least} to 1`, value)
   return value
+}
+
+const costOf = (cost: Cost.Cost | undefined): Cost.Cost | undefined => {
+  for (const [unit, amount] of Object.entries(cost ?? {})) {
+    if (!Cost.isAmount(amount)) throw wrong(`The borrowCost in "${unit}" has to be a whole number from 0 on`, amount)
+  }
+  return cost
 }
 
 /** How many items a pool keeps, and how many it may have. */
@@ -230,6 +238,6 @@ export const configOf = (options: PoolOptions<any>, name: string, paces: boolean
       interval: millis("interval of codel", codel.interval, 1000)
     },
     overdueAfter: millis("overdueAfter", options.overdueAfter, Infinity),
-    borrowCost: options.borrowCost === undefined ? undefined : Cost.assert(options.borrowCost, options.name ?? name)
+    borrowCost: costOf(options.borrowCost)
   }
 }
