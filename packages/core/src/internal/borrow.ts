@@ -63,8 +63,11 @@ export class GetLease extends Lease {
       this.moveTo(scope.owned)
       return Exit.succeed(value)
     }
-    const giveBack = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => this.giveBack(conditionAfter(exit)))
-    return Effect.as(Effect.uninterruptible(Scope.addFinalizerExit(scope, giveBack)), value)
+    const giveBack = (exit: Exit.Exit<unknown, unknown>) => {
+      this.giveBack(conditionAfter(exit))
+      return Exit.void
+    }
+    return Effect.as(Scope.addFinalizerExit(scope, giveBack), value)
   }
 
   leave(exit: Exit.Exit<unknown, unknown>): undefined {

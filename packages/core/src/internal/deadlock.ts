@@ -18,6 +18,8 @@ export interface Source extends Lender {
   /** Is there someone else than its holders who can bring an item? */
   readonly hasPromise: boolean
   readonly leases: Iterable<Lease>
+  /** Any of these can make room for a borrower by giving back: its own leases, or those of pools that it shares with. */
+  readonly givers: Iterable<Lease>
 }
 
 /** The fibers that can not go on before the lease has its item: its own, and those that wait for its frames to end. */
@@ -47,7 +49,7 @@ export const wouldDeadlock = (lease: Lease, source: Source): ReadonlyArray<Lease
 const canGive = (source: Source, seen: Set<Lender>, blocked: Set<Lease>): boolean => {
   if (source.hasPromise) return true
   seen.add(source)
-  for (const lease of source.leases) {
+  for (const lease of source.givers) {
     const waits = waitingHolders.get(holderOf(lease).id)
     if (waits === undefined) return true
     blocked.add(waits)
@@ -74,8 +76,8 @@ export const heldBy = (lease: Lease, sources: Iterable<Source>): ReadonlyArray<s
   const fibers = new Set(stalled(lease).map(({ id }) => id))
   const names = new Set<string>()
   for (const source of sources) {
-    for (const other of source.leases) {
-      if (fibers.has(holderOf(other).id)) names.add(source.name)
+    for (const other of source.givers) {
+      if (fibers.has(holderOf(other).id)) names.add(other.lender.name)
     }
   }
   return Array.from(names)

@@ -96,6 +96,7 @@ export class KeyedPool {
     const pool = this.build(key)
     pool.frame.open()
     MutableHashMap.set(this.pools, key, pool)
+    this.plan.quota?.pools.add(pool)
     pool.frame.whenClosed(() => this.forget(key, pool))
     pool.watch(() => this.endUnused(pool))
     return pool
@@ -106,7 +107,7 @@ export class KeyedPool {
   }
 
   private build(key: unknown): OwnedPool {
-    return buildPool({ ...this.plan, params: key }, this.ground, this.frame)
+    return buildPool({ ...this.plan, params: key, key: inWords(key) }, this.ground, this.frame)
   }
 
   /** A pool that has nothing, and nobody waits for, is not needed. */
@@ -118,8 +119,23 @@ export class KeyedPool {
   }
 
   private forget(key: unknown, pool: OwnedPool): void {
+    this.plan.quota?.pools.delete(pool)
     const found = MutableHashMap.get(this.pools, key)
     if (Option.isSome(found) && found.value === pool) MutableHashMap.remove(this.pools, key)
+  }
+}
+
+/** A key as frames show it. */
+const inWords = (key: unknown): string => {
+  const text = typeof key === "object" ? safeStringify(key) : String(key)
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text
+}
+
+const safeStringify = (key: object | null): string => {
+  try {
+    return JSON.stringify(key)
+  } catch {
+    return String(key)
   }
 }
 

@@ -138,7 +138,12 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   /** Can it bring an item, even if nobody who has one gives it back? */
   get hasPromise(): boolean {
-    return this.isSuspended || this.used < this.total || this.total < this.size.max
+    if (this.isSuspended || this.used < this.total) return true
+    return this.total < this.size.max && this.quota?.hasPromise !== false
+  }
+
+  get givers(): Iterable<Lease> {
+    return this.quota !== undefined && this.total < this.size.max ? leasesOf(this.quota) : this.leases
   }
 
   /** All borrows. */
@@ -447,6 +452,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   protected changed(): void {
     for (const look of this.onChange) look()
   }
+}
+
+function* leasesOf(quota: Quota): Generator<Lease> {
+  for (const pool of quota.pools) yield* (pool as Pool).leases
 }
 
 const stampOf = (lease: Lease, at: number) => {

@@ -100,7 +100,6 @@ export class Admission {
       pool.counts.overloaded++
       return new Report(pool).overloaded(lease, "maxWaiting", 0)
     }
-    if (pool.hasPromise) return undefined
     const cycle = deadlock.wouldDeadlock(lease, pool)
     if (cycle === undefined) return undefined
     pool.counts.deadlocks++

@@ -203,13 +203,17 @@ export class OwnedPool extends Pool {
 }
 
 /** What is known of a pool before it has a place. */
-export type Plan = Pick<Parts, "definition" | "params" | "config" | "size" | "quota">
+export interface Plan extends Pick<Parts, "definition" | "params" | "config" | "size" | "quota"> {
+  /** The key that tells it from others of its name. */
+  readonly key?: string
+}
 
 /** Builds a pool in a frame; its own has yet to be opened. */
 export const buildPool = (plan: Plan, ground: Ground, parent: Frame): OwnedPool => {
   const { context, life } = ground
   const options = { timeout: Infinity, budget: undefined, gracePeriod: undefined, isWaitedFor: true }
-  const frame = new PoolFrame(parent, parent.registry, { name: plan.config.name, ...options }, context)
+  const name = plan.key === undefined ? plan.config.name : `${plan.config.name}(${plan.key})`
+  const frame = new PoolFrame(parent, parent.registry, { name, ...options }, context)
   frame.context = inFrame(context, TimeFrame, frame)
   const pool = new OwnedPool({ ...plan, frame, life, context: frame.context })
   frame.ending = pool.ending = new Ending(pool)

@@ -69,7 +69,7 @@ export class Growth {
     this.failures++
     this.failure = cause
     this.window = 1
-    const pause = Math.min(backoff.base * 2 ** (this.failures - 1), backoff.max)
+    const pause = Math.min(backoff.base * 2 ** Math.max(0, this.failures - 2), backoff.max)
     this.retryAt = this.pool.registry.timers.now() + pause * (1 - Math.random() / 5)
   }
 

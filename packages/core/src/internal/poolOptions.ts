@@ -73,9 +73,10 @@ export interface PoolOptions<in A> {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * The pause after a creation failed, doubled each time up to `max`, shortened by up to a fifth at random; from the
-   * second failure in a row on for what somebody waits for. Default: 100 milliseconds and 10 seconds. `false` for no
-   * pause before what somebody waits for, which is also the default of pools made with Effect's own options.
+   * The pause before another creation is tried after one failed: `base`, doubled with each failure in a row up to `max`,
+   * shortened by up to a fifth at random. For what somebody waits for there is none after the first failure. Default:
+   * 100 milliseconds and 10 seconds. `false` for no pause at all before what somebody waits for, which is also the default
+   * of pools made with Effect's own options.
    */
   readonly creationBackoff?: Backoff | false | undefined
   /** Sheds load by the time spent waiting. Default: off. */

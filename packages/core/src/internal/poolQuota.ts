@@ -13,6 +13,9 @@ export interface Sharing extends Linked<Sharing> {
   isIdling: boolean
   /** Makes items, if it wants to. */
   grow(): void
+  /** Items in whatever state, and those of them that someone uses. */
+  readonly total: number
+  readonly used: number
   /** Ends the item that has been idle for longest; answers false if there is none. */
   endIdle(): boolean
 }
@@ -22,9 +25,20 @@ export class Quota {
   private total = 0
   private readonly idling = new LinkedList<Sharing>()
   private readonly starved = new Set<Sharing>()
+  /** All pools that there are. */
+  readonly pools = new Set<Sharing>()
 
   constructor(max: number) {
     this.max = max
+  }
+
+  /** Will there be room, even if nobody gives back what he has? */
+  get hasPromise(): boolean {
+    if (this.total < this.max) return true
+    for (const { total, used } of this.pools) {
+      if (used < total) return true
+    }
+    return false
   }
 
   /** Takes the room for one item, or sees to it that there will be some. */

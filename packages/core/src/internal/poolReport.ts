@@ -97,7 +97,7 @@ export class Report {
 
   /** Who has had an item for longest comes first. */
   private list(): Holders {
-    const leases = Array.from(this.pool.leases).sort((a, b) => a.since - b.since)
+    const leases = Array.from(this.pool.givers).sort((a, b) => a.since - b.since)
     const holders = leases.slice(0, listed).map((lease) => toHolder(lease.facts(), this.now, 0))
     return leases.length > listed ? { holders, omitted: leases.length - listed } : { holders }
   }
