@@ -37,13 +37,9 @@ export const makeLog = () => {
   return { lines, say, Thing }
 }
 
-/** Defines something of a kind that a loop runs over. */
+/** Defines something of a kind that a loop runs over; to the compiler it is temporal. */
 export const define = (kind: "temporal" | "shared" | "persistent"): typeof ResourceDefinition.temporal =>
-  kind === "temporal"
-    ? ResourceDefinition.temporal
-    : kind === "shared"
-    ? ResourceDefinition.shared
-    : ResourceDefinition.persistent
+  ResourceDefinition[kind] as typeof ResourceDefinition.temporal
 
 /** A resource that costs what its params say. */
 export const Costly = ResourceDefinition.temporal("costly", {

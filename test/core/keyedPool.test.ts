@@ -62,6 +62,18 @@ describe("A keyed pool", () => {
       assert.strictEqual(yield* ResourcePool.use(same, Effect.succeed), item)
     }))
 
+  it.effect("lists the keys as they were given, and makes items of what they decode to", () =>
+    Effect.gen(function*() {
+      const Shard = ResourceDefinition.temporal("shard", {
+        params: Schema.NumberFromString,
+        acquire: (shard) => Effect.succeed({ shard })
+      })
+      const shards = yield* ResourcePool.keyed(Shard, {})
+      const third = yield* ResourcePool.at(shards, "3")
+      assert.strictEqual((yield* ResourcePool.use(third, Effect.succeed)).shard, 3)
+      assert.deepStrictEqual(yield* keysOf(shards), ["3"])
+    }))
+
   it.effect("refuses a key that does not fit the params, and makes nothing", () =>
     Effect.gen(function*() {
       const { Tenant } = makeTenants()

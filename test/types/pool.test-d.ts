@@ -375,3 +375,50 @@ describe("A pool", () => {
     Effect.provideService(Effect.void, ResourcePool.Priority, "high")
   })
 })
+
+describe("ResourcePool.keyed", () => {
+  const made = ResourcePool.keyed(Remote, { max: 2, maxTotal: 20, acquireTimeout: "1 second" })
+  type Keyed = ResourcePool.KeyedPool<
+    { readonly url: string; readonly port: string },
+    { url: string },
+    Down | Refused | PoolTimeout
+  >
+  const keyed = made as unknown as Keyed
+
+  test("has the params as its key, and what a borrow can fail with", () => {
+    expectTypeOf(made).toEqualTypeOf<Effect.Effect<Keyed, never, Dns | Log | Scope.Scope>>()
+  })
+
+  test("gives the pool of a key, which has to fit the params", () => {
+    type Found = Effect.Effect<ResourcePool.ResourcePool<{ url: string }, Down | Refused | PoolTimeout>, InvalidParams>
+    expectTypeOf(ResourcePool.at(keyed, remote)).toEqualTypeOf<Found>()
+    // @ts-expect-error: of another type
+    void ResourcePool.at(keyed, { url: "db.example", port: 5432 })
+  })
+
+  test("lists the keys that have a pool", () => {
+    type Key = { readonly url: string; readonly port: string }
+    expectTypeOf(ResourcePool.keys(keyed)).toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<ResourcePool.Stats & { readonly key: Key }>>
+    >()
+  })
+
+  test("gives hooks the item without annotations, and needs their services", () => {
+    const hooked = ResourcePool.keyed(Remote, {
+      validate: (item) => {
+        expectTypeOf(item).toEqualTypeOf<{ url: string }>()
+        return Effect.flatMap(Probe, ({ send }) => send)
+      }
+    })
+    expectTypeOf<Effect.Services<typeof hooked>>().toEqualTypeOf<Dns | Log | Probe | Scope.Scope>()
+  })
+
+  test("does not compile with a misspelled option, a min, or what is shared already", () => {
+    // @ts-expect-error: maxTotal
+    ResourcePool.keyed(Remote, { max: 2, totalMax: 20 })
+    // @ts-expect-error: a key that nobody uses goes away
+    ResourcePool.keyed(Remote, { max: 2, min: 1 })
+    // @ts-expect-error: only temporal definitions can be pooled
+    ResourcePool.keyed(Shared, { max: 2 })
+  })
+})

@@ -420,7 +420,7 @@ export const at: {
   Effect.suspend(() => {
     const keyed = self as unknown as Keyed
     const params = decode(keyed.plan.definition, key)
-    return Exit.isSuccess(params) ? Exit.succeed(new PoolOfKey(keyed, params.value)) : params
+    return Exit.isSuccess(params) ? Exit.succeed(new PoolOfKey(keyed, params.value, key)) : params
   }) as any)
 
 /**

@@ -71,6 +71,8 @@ export class KeyedPool {
   private readonly ground: Ground
   private readonly frame: Frame
   private readonly pools = MutableHashMap.empty<unknown, OwnedPool>()
+  /** The keys as they were given. */
+  private readonly inputs = new WeakMap<OwnedPool, unknown>()
   /** Stands for all pools when there are to be no more. */
   readonly none: OwnedPool
 
@@ -89,13 +91,14 @@ export class KeyedPool {
   }
 
   /** The pool of the key, made now if there is none. */
-  poolOf(key: unknown): OwnedPool {
+  poolOf(key: unknown, input: unknown): OwnedPool {
     const found = Option.getOrUndefined(MutableHashMap.get(this.pools, key))
     if (found !== undefined) return found
     if (this.frame.phase !== "open") return this.none
     const pool = this.build(key)
     pool.frame.open()
     MutableHashMap.set(this.pools, key, pool)
+    this.inputs.set(pool, input)
     this.plan.quota?.pools.add(pool)
     pool.frame.whenClosed(() => this.forget(key, pool))
     pool.watch(() => this.endUnused(pool))
@@ -103,7 +106,7 @@ export class KeyedPool {
   }
 
   stats(): ReadonlyArray<StatsOfKey> {
-    return Array.from(this.pools, ([key, pool]) => ({ key, ...pool.stats() }))
+    return Array.from(this.pools, ([, pool]) => ({ key: this.inputs.get(pool), ...pool.stats() }))
   }
 
   private build(key: unknown): OwnedPool {
@@ -144,15 +147,17 @@ export class PoolOfKey extends Definition implements Lending {
   readonly [TypeId]: typeof TypeId = TypeId
   private readonly keyed: KeyedPool
   private readonly key: unknown
+  private readonly input: unknown
 
-  constructor(keyed: KeyedPool, key: unknown) {
+  constructor(keyed: KeyedPool, key: unknown, input: unknown) {
     super({ ...keyed.none })
     this.keyed = keyed
     this.key = key
+    this.input = input
   }
 
   get lender(): OwnedPool {
-    return this.keyed.poolOf(this.key)
+    return this.keyed.poolOf(this.key, this.input)
   }
 
   get pool(): OwnedPool {
