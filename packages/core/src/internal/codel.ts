@@ -17,7 +17,9 @@ export class CoDel {
   /** Is the next one refused, having waited so long? */
   sheds(waited: number, now: number): boolean {
     if (now >= this.endsAt) {
-      this.isSlow = this.least !== Infinity && this.least > this.target
+      // An interval in which nobody came tells nothing.
+      const isKnown = this.least !== Infinity && now < this.endsAt + this.interval
+      this.isSlow = isKnown && this.least > this.target
       this.least = Infinity
       this.endsAt = now + this.interval
     }

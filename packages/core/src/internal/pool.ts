@@ -158,13 +158,16 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item !== undefined && this.borrowCost === undefined) {
         const now = this.registry.now()
-        if (this.isFit(item, now)) {
-          this.hand(item, lease, now)
-          return lease.proceed()
-        }
+        if (this.isFit(item, now)) return this.lendAtOnce(item, lease, now)
       }
     }
     return this.lendSlowly(lease)
+  }
+
+  private lendAtOnce(item: Item, lease: Lease, now: number): AnyEffect {
+    if (this.config.codel !== undefined) this.admission.passed(now)
+    this.hand(item, lease, now)
+    return lease.proceed()
   }
 
   private isFit(item: Item, now: number): boolean {
@@ -188,12 +191,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     for (;;) {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) return this.letWait(lease)
-      if (this.isFit(item, now)) {
-        this.hand(item, lease, now)
-        return lease.proceed()
-      }
+      if (this.isFit(item, now)) return this.lendAtOnce(item, lease, now)
       if (now < item.expiresAt) return this.lendChecked(item, lease)
-      this.stock.end(item)
+      this.stock.retire([item])
     }
   }
 
@@ -223,9 +223,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     lease.item = item
     lease.since = now
     item.leases.append(lease)
-    item.uses++
+    if (++item.uses >= config.maxUses) item.isRetired = true
     if (item.users++ === 0 && ++this.used > counts.usedHighWaterMark) counts.usedHighWaterMark = this.used
-    if (item.users === config.concurrency) this.stock.unlist(item)
+    if (item.users === config.concurrency || item.isRetired) this.stock.unlist(item)
     this.borrows++
     counts.borrowed++
     holds(lease.fiber)
@@ -271,7 +271,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const now = this.registry.now()
     const held = Math.max(0, now - lease.since)
     item.leases.remove(lease)
-    if (--item.users === 0) this.used--
+    if (--item.users === 0) {
+      this.used--
+      item.idleSince = now
+    }
     this.borrows--
     counts.returned++
     counts.useTotal += held
@@ -304,7 +307,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private isWornOut(item: Item, now: number): boolean {
-    return item.uses >= this.config.maxUses || now >= item.expiresAt || this.total - this.closing > this.size.max
+    return now >= item.expiresAt || this.total - this.closing > this.size.max
   }
 
   /** The item can be lent again: to those who wait, if it is good, or else to the next who comes. */
@@ -326,18 +329,15 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   private pass(item: Item, now: number): void {
     const { concurrency } = this.config
     let told: Array<Lease> | undefined
-    while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency) {
+    while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency && !item.isRetired) {
       const lease = this.admission.next(now, told ??= [])
       if (lease === undefined) break
       countWait(this.counts, Math.max(0, now - lease.since))
       this.hand(item, lease, now)
       told.push(lease)
     }
-    if (item.users < concurrency) this.stock.list(item)
-    if (item.users === 0) {
-      item.idleSince = now
-      this.care.rests(item)
-    }
+    if (item.users < concurrency && !item.isRetired) this.stock.list(item)
+    if (item.users === 0) this.care.rests(item)
     // Whoever is told may give it back, and borrow again, at once: by now all is in order.
     if (told !== undefined) { for (const lease of told) resume(lease) }
   }
@@ -352,6 +352,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.growth.succeeded()
     if (this.total - this.closing > this.size.max) item.isRetired = true
     this.free(item, now)
+    this.care.review()
     this.growth.grow()
     this.changed()
   }
@@ -405,6 +406,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (item.users === 0) this.stock.end(item)
       item = next
     }
+    this.care.review()
     this.growth.grow()
   }
 

@@ -59,7 +59,7 @@ export class Admission {
     this.start(lease)
     lease.state = states.waiting
     const priority = Context.get(lease.fiber.context, Priority)
-    if (hasWaited) queue.addFirst(lease, priority)
+    if (hasWaited) queue.addAgain(lease, priority)
     else queue.add(lease, priority)
     pool.grow()
     // An item may have been made at once.
@@ -70,9 +70,15 @@ export class Admission {
       return lease.refuse(Exit.fail(refused))
     }
     if (queue.length > counts.waitingHighWaterMark) counts.waitingHighWaterMark = queue.length
-    if (lease.deadline !== Infinity && this.timeout.queue === undefined) {
+    if (lease.deadline !== Infinity && (this.timeout.queue === undefined || lease.deadline < this.timeout.at)) {
+      registry.timers.cancel(this.timeout)
       registry.timers.arm(this.timeout, config.acquireTimeout, lease.deadline)
     }
+  }
+
+  /** A borrower did not have to wait. */
+  passed(now: number): void {
+    this.codel?.sheds(0, now)
   }
 
   /** A borrower who waits for a check waits no longer than for anything else. */

@@ -41,6 +41,15 @@ export class Care {
     if (due < this.at) this.wakeAt(due)
   }
 
+  /** There are more or fewer items than before: others may be due. */
+  review(): void {
+    if (!this.ages) return
+    const { stock: { idle } } = this.pool
+    for (let item = idle.first; item !== undefined; item = item.next) {
+      if (item.users === 0) this.rests(item)
+    }
+  }
+
   /** Someone has an item from now on. */
   isLent(now: number): void {
     const due = now + this.pool.config.overdueAfter

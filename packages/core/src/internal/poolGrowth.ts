@@ -70,7 +70,7 @@ export class Growth {
     this.failure = cause
     this.window = 1
     const pause = Math.min(backoff.base * 2 ** Math.max(0, this.failures - 2), backoff.max)
-    this.retryAt = this.pool.registry.timers.now() + pause * (1 - Math.random() / 5)
+    this.retryAt = this.pool.registry.timers.now() + Math.ceil(pause * (1 - Math.random() / 5))
   }
 
   /** It was given up, for no fault of its own. */

@@ -43,14 +43,18 @@ export class Line<T extends Standing<T>> {
     this.last = one
   }
 
-  prepend(one: T): void {
-    const { first } = this
-    if (first === undefined) return this.append(one)
+  /** Puts it where it would stand had it been here all the time; that is at the start, or near it. */
+  insert(one: T): void {
+    let behind = this.first
+    while (behind !== undefined && behind.since <= one.since) behind = behind.behind
+    if (behind === undefined) return this.append(one)
+    const { ahead } = behind
     one.line = this
-    one.ahead = undefined
-    one.behind = first
-    first.ahead = one
-    this.first = one
+    one.ahead = ahead
+    one.behind = behind
+    behind.ahead = one
+    if (ahead === undefined) this.first = one
+    else ahead.behind = one
   }
 
   remove(one: T): void {
@@ -79,10 +83,10 @@ export class Queue<T extends Standing<T>> {
     this.lineOf(priority).append(one)
   }
 
-  /** Before all others of its priority. */
-  addFirst(one: T, priority: number): void {
+  /** Takes back one that was here before, to where it stood. */
+  addAgain(one: T, priority: number): void {
     this.length++
-    this.lineOf(priority).prepend(one)
+    this.lineOf(priority).insert(one)
   }
 
   remove(one: T): void {

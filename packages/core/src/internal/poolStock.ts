@@ -74,9 +74,17 @@ export class Stock {
   list(item: Item): void {
     if (item.isIdle) return
     item.isIdle = true
-    if (item.uses === 0 && this.keeper.config.order === "lifo") this.idle.insertAfter(undefined, item)
-    else this.idle.append(item)
+    this.idle.insertAfter(this.colderThan(item), item)
     this.keeper.quota?.idles(this.keeper)
+  }
+
+  /** The item that it comes after. One that was only looked at goes back to where it was. */
+  private colderThan(item: Item): Item | undefined {
+    if (item.uses === 0 && this.keeper.config.order === "lifo") return undefined
+    let before = this.idle.last
+    if (item.users > 0) return before
+    while (before !== undefined && before.idleSince > item.idleSince) before = before.previous
+    return before
   }
 
   unlist(item: Item): void {
@@ -105,8 +113,8 @@ export class Stock {
       timers: registry.timers,
       limit: config.createTimeout,
       done: (exit) => {
-        if (item.state === "abandoned") this.arrivedLate(item)
-        else if (exit === undefined) this.hangs(item)
+        if (exit === undefined) this.hangs(item)
+        else if (item.state === "abandoned") this.arrivedLate(item)
         else if (Exit.isSuccess(exit)) this.arrived(item, since)
         else this.failed(item, exit)
       },
@@ -122,8 +130,8 @@ export class Stock {
     counts.createTotal += took
     if (took > counts.createMax) counts.createMax = took
     item.state = "ready"
-    item.checkedAt = now
-    item.expiresAt = now + config.maxLifetime * (1 - config.lifetimeJitter * Math.random())
+    item.checkedAt = item.idleSince = now
+    item.expiresAt = now + Math.ceil(config.maxLifetime * (1 - config.lifetimeJitter * Math.random()))
     this.keeper.arrived(item, now)
   }
 
@@ -138,6 +146,7 @@ export class Stock {
   }
 
   private hangs(item: Item): void {
+    if (item.state === "abandoned") return
     const { config, counts } = this.keeper
     counts.createFailed++
     this.abandon(item)
@@ -186,6 +195,7 @@ export class Stock {
   end(item: Item): void {
     const { config, counts, registry } = this.keeper
     this.unlist(item)
+    if (item.state === "busy") this.busy--
     item.state = "closing"
     this.closing++
     runAside(item.end(this.making.life), {
@@ -235,7 +245,8 @@ export class Stock {
 
   reset(item: Item): void {
     const { config, counts, registry } = this.keeper
-    this.occupy(item, config.reset!, config.resetTimeout, (exit) => {
+    this.occupy(item, config.reset!, config.resetTimeout, (exit, isEnded) => {
+      if (isEnded) return
       if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.now())
       counts.resetFailed++
       this.end(item)
@@ -251,7 +262,8 @@ export class Stock {
   /** One that is not good is ended. */
   check(item: Item, limit: number, done: (isGood: boolean) => void): void {
     const { config, counts, registry } = this.keeper
-    this.occupy(item, config.validate!, limit, (exit) => {
+    this.occupy(item, config.validate!, limit, (exit, isEnded) => {
+      if (isEnded) return done(false)
       const isGood = exit !== undefined && Exit.isSuccess(exit) && exit.value !== false
       if (isGood) item.checkedAt = registry.now()
       else counts.validateFailed++
@@ -264,7 +276,7 @@ export class Stock {
     item: Item,
     hook: (value: unknown) => Effect.Effect<unknown, unknown, any>,
     limit: number,
-    done: (exit: Exit.Exit<unknown, unknown> | undefined) => void
+    done: (exit: Exit.Exit<unknown, unknown> | undefined, isEnded: boolean) => void
   ): void {
     this.unlist(item)
     item.state = "busy"
@@ -274,11 +286,13 @@ export class Stock {
       timers: this.keeper.registry.timers,
       limit,
       done: (exit) => {
-        this.busy--
         // The end of the pool may not have waited for it.
-        if (item.state !== "busy") return
-        item.state = "ready"
-        done(exit)
+        const isEnded = item.state !== "busy"
+        if (!isEnded) {
+          this.busy--
+          item.state = "ready"
+        }
+        done(exit, isEnded)
       }
     })
   }

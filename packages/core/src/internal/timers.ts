@@ -91,7 +91,9 @@ class Queue {
   private sleepUntil(at: number): Effect.Effect<void> {
     this.wakesAt = at
     const pause = at - this.timers.now()
-    return Effect.andThen(pause > 0 ? this.timers.clock.sleep(Duration.millis(pause)) : Effect.yieldNow, this.fire)
+    // Clocks may not know fractions of a millisecond: woken too early, it would go round and round.
+    const sleep = pause > 0 ? this.timers.clock.sleep(Duration.millis(Math.ceil(pause))) : Effect.yieldNow
+    return Effect.andThen(sleep, this.fire)
   }
 
   /** Fires all that are due, then sleeps until the next one is. */
