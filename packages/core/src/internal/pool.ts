@@ -238,24 +238,22 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
    * item gets the time that it has for that.
    */
   private lendChecked(item: Item, lease: Lease): AnyEffect {
-    this.admission.start(lease)
-    lease.state = states.checking
+    this.admission.beginCheck(lease)
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
       const now = this.registry.now()
       const isWanted = lease.state === states.checking
-      if (isWanted) this.admission.checked(lease)
+      if (isWanted) this.admission.endCheck(lease)
       if (isGood && isWanted) this.hand(item, lease, now)
       if (isGood) this.pass(item, now)
       if (isWanted) resume(lease)
     })
-    if (lease.state === states.checking) this.admission.limitCheck(lease)
     return lease.await()
   }
 
   leaves(lease: Lease): void {
     this.counts.cancelled++
     if (lease.state === states.waiting) this.admission.remove(lease)
-    else this.admission.checked(lease)
+    else this.admission.endCheck(lease)
     this.gaveUp()
   }
 
@@ -271,7 +269,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const now = this.registry.now()
     const held = Math.max(0, now - lease.since)
     item.leases.remove(lease)
-    if (--item.users === 0) {
+    if (--item.users === 0 && item.state === "ready") {
       this.used--
       item.idleSince = now
     }
@@ -345,7 +343,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   // What becomes of the items.
 
   create(): void {
-    this.stock.create()
+    this.stock.create(this.growth.failures)
   }
 
   arrived(item: Item, now: number): void {
@@ -357,9 +355,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.changed()
   }
 
-  notMade(failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void {
+  notMade(item: Item, failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void {
     if (failure === undefined) this.growth.cancelled()
-    else this.growth.failed(failure.cause)
+    else this.growth.failed(failure.cause, item.knownFailures)
     if (failure !== undefined && isTold) {
       // Unless there are items left that they may get, all who wait hear of it at once.
       const isHopeless = this.creating === 0 && this.total === this.closing

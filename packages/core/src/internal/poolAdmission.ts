@@ -31,6 +31,8 @@ export interface Admitting extends Standing {
 
 export class Admission {
   readonly queue: Queue<Lease>
+  /** Those who wait for an item to be checked. */
+  readonly checking = new Set<Lease>()
   private readonly pool: Admitting
   private readonly codel: CoDel | undefined
   private readonly timeout: Timeout
@@ -81,22 +83,26 @@ export class Admission {
     this.codel?.sheds(0, now)
   }
 
-  /** A borrower who waits for a check waits no longer than for anything else. */
-  limitCheck(lease: Lease): void {
+  /** A borrower waits for a check, and no longer than for anything else. */
+  beginCheck(lease: Lease): void {
     const { timers } = this.pool.registry
-    const left = lease.deadline - timers.now()
-    if (left >= this.pool.config.validateTimeout) return
+    this.start(lease)
+    this.checking.add(lease)
+    lease.state = states.checking
+    if (lease.deadline - timers.now() >= this.pool.config.validateTimeout) return
     lease.timeout = new Timeout(() => {
       this.pool.counts.timeouts++
+      this.endCheck(lease)
       this.refuse(lease, new Report(this.pool).timeout(lease, "validate"))
       this.pool.gaveUp()
     })
     timers.arm(lease.timeout, this.pool.config.acquireTimeout, lease.deadline)
   }
 
-  /** The check is over: the borrower may try again. */
-  checked(lease: Lease): void {
+  /** The check is over, or nobody waits for it any more: the borrower may try again. */
+  endCheck(lease: Lease): void {
     lease.state = states.fresh
+    this.checking.delete(lease)
     if (lease.timeout !== undefined) this.pool.registry.timers.cancel(lease.timeout)
   }
 
@@ -144,6 +150,10 @@ export class Admission {
   /** Nobody will be served any more. */
   tellClosed(): void {
     this.tell((lease) => Exit.fail(closed(this.pool, lease)), Infinity)
+    for (const lease of Array.from(this.checking)) {
+      this.endCheck(lease)
+      this.refuse(lease, closed(this.pool, lease))
+    }
   }
 
   private tell(answer: (lease: Lease) => Exit.Exit<never, unknown>, most: number): void {

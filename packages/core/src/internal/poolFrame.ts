@@ -55,16 +55,17 @@ class Ending extends Owned {
 
   end(closer: Closer): boolean {
     const { pool } = this
-    const { timers } = pool.registry
     if (pool.phase !== "draining") pool.shut()
-    if (this.limit !== Infinity) {
-      this.timeout = new Timeout(() => this.force())
-      timers.arm(this.timeout, this.limit, timers.now() + this.limit)
-    }
+    this.arm(() => {
+      this.force()
+      // The releases have as long as the borrowers had.
+      if (!this.isOver) this.arm(() => this.leaveBehind(closer))
+    })
     let isInline = true
     pool.watch(() => {
-      if (pool.phase === "draining" && pool.waiting === 0) pool.shut()
-      if (pool.total > 0) return false
+      if (pool.phase === "draining" && !pool.isAwaited) pool.shut()
+      if (pool.total > 0 && !this.isOver) return false
+      if (this.isOver) return true
       this.over()
       if (!isInline) closer.ended(this)
       return true
@@ -76,6 +77,18 @@ class Ending extends Owned {
   outlive(): void {
     this.force()
     this.over()
+  }
+
+  private leaveBehind(closer: Closer): void {
+    this.over()
+    closer.ended(this)
+  }
+
+  private arm(run: () => void): void {
+    if (this.limit === Infinity) return
+    const { timers } = this.pool.registry
+    this.timeout = new Timeout(run)
+    timers.arm(this.timeout, this.limit, timers.now() + this.limit)
   }
 
   private force(): void {
@@ -100,6 +113,11 @@ export class OwnedPool extends Pool {
 
   get pool(): this {
     return this
+  }
+
+  /** Does anybody wait, be it for a check? */
+  get isAwaited(): boolean {
+    return this.waiting > 0 || this.admission.checking.size > 0
   }
 
   /** Takes nobody new. */
@@ -129,7 +147,10 @@ export class OwnedPool extends Pool {
   force(): void {
     for (const item of Array.from(this.stock.items)) {
       if (this.stock.cancel(item)) this.growth.cancelled()
-      else if (item.state !== "closing") this.stock.end(item)
+      else if (item.state !== "closing") {
+        if (item.users > 0) this.used--
+        this.stock.end(item)
+      }
     }
     this.changed()
   }

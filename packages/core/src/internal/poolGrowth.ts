@@ -1,6 +1,6 @@
 /**
  * When a pool makes items: as many as somebody waits for, and as its `min` asks for; one at a time after a failure, at
- * growing intervals, and two, four and so on once one succeeds again. Owned by `ResourcePool`.
+ * growing intervals, and two, four and so on at a time once one succeeds again. Owned by `ResourcePool`.
  */
 import type * as Cause from "effect/Cause"
 import type { PoolConfig, Size } from "./poolOptions.ts"
@@ -31,7 +31,8 @@ export class Growth {
   creating = 0
   /** What the last one failed with. */
   failure: Cause.Cause<unknown> | undefined = undefined
-  private failures = 0
+  /** How many failed in a row; those that were under way together count as one. */
+  failures = 0
   /** How many may be made at a time. */
   private window = Infinity
   private readonly pool: Growing
@@ -59,15 +60,17 @@ export class Growth {
     this.creating--
     this.failures = 0
     this.failure = undefined
-    this.window *= 2
+    this.window++
     if (this.window >= this.pool.size.max) this.window = Infinity
   }
 
-  failed(cause: Cause.Cause<unknown>): void {
+  /** `known`: how many had failed when it began. */
+  failed(cause: Cause.Cause<unknown>, known: number): void {
     const { backoff } = this.pool.config
     this.creating--
-    this.failures++
     this.failure = cause
+    if (known < this.failures) return
+    this.failures++
     this.window = 1
     const pause = Math.min(backoff.base * 2 ** Math.max(0, this.failures - 2), backoff.max)
     this.retryAt = this.pool.registry.timers.now() + Math.ceil(pause * (1 - Math.random() / 5))

@@ -78,6 +78,12 @@ export class Item implements Lent {
   private record: Temporal | undefined = undefined
   private slot: Slot | undefined = undefined
   private readonly lease = Scope.makeUnsafe()
+  /** How many creations in a row had failed when this one began. */
+  readonly knownFailures: number
+
+  constructor(knownFailures: number) {
+    this.knownFailures = knownFailures
+  }
 
   /** Makes the value, on the fiber that runs this. */
   create(life: Life, frame: Frame, definition: Definition, params: unknown): Effect.Effect<unknown, unknown> {

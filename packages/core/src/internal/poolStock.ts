@@ -39,7 +39,7 @@ export interface Keeper extends Sharing {
   /** An item has been made. */
   arrived(item: Item, now: number): void
   /** One could not be made; `undefined`: nobody is to blame. */
-  notMade(failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void
+  notMade(item: Item, failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void
   /** An item can be lent again. */
   free(item: Item, now: number): void
   /** An item has left. */
@@ -101,10 +101,10 @@ export class Stock {
 
   // Making items.
 
-  create(): void {
+  create(knownFailures: number): void {
     const { config, counts, registry } = this.keeper
     const { context, definition, frame, life, params } = this.making
-    const item = new Item()
+    const item = new Item(knownFailures)
     const since = registry.now()
     this.items.add(item)
     if (this.items.size > counts.totalHighWaterMark) counts.totalHighWaterMark = this.items.size
@@ -142,7 +142,7 @@ export class Stock {
     // One that interrupts itself has failed.
     const isCancelled = item.isRetired && Cause.hasInterruptsOnly(exit.cause)
     if (!isCancelled) this.keeper.counts.createFailed++
-    this.keeper.notMade(isCancelled ? undefined : exit, true)
+    this.keeper.notMade(item, isCancelled ? undefined : exit, true)
   }
 
   private hangs(item: Item): void {
@@ -151,7 +151,7 @@ export class Stock {
     counts.createFailed++
     this.abandon(item)
     const error = new Error(`it did not end within ${config.createTimeout} ms`)
-    this.keeper.notMade(Exit.fail(error) as Exit.Failure<never, Error>, false)
+    this.keeper.notMade(item, Exit.fail(error) as Exit.Failure<never, Error>, false)
   }
 
   /** Its place was given away. */
