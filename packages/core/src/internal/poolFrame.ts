@@ -28,6 +28,11 @@ class PoolFrame extends Frame {
     return this.ending === undefined || this.ending.isOver ? super.last : this.ending
   }
 
+  /** What the pool did not wait for, its frame does not wait for either. */
+  override isLeftBehind(owned: Owned): boolean {
+    return this.ending?.isOver === true || super.isLeftBehind(owned)
+  }
+
   override get pool(): PoolFacts | undefined {
     const pool = this.ending?.pool
     return pool === undefined || pool.phase === "closed"
