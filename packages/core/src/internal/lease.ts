@@ -43,7 +43,7 @@ export interface Lent {
 }
 
 /** What a lease knows of the pool that it borrows from. */
-export interface Lender {
+export interface Lender extends Lending {
   readonly name: string
   readonly registry: Registry
   readonly frame: Frame
@@ -69,6 +69,9 @@ export interface Lending {
   readonly lender: Lender
 }
 
+/** Later than any deadline, and still a small number. */
+export const never = 0x3fffffff
+
 export const fresh = 0
 export const waiting = 1
 export const checking = 2
@@ -81,17 +84,19 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   ahead: Lease | undefined = undefined
   behind: Lease | undefined = undefined
   line: Line<Lease> | undefined = undefined
-  private readonly lending: Lending
-  /** Found when it begins: the pool of a key comes and goes. */
-  lender!: Lender
+  /** Found when it begins, since the pool of a key comes and goes: until then it is where to find it. */
+  lender: Lender
   /** Who is to give it back. */
   fiber: AnyFiber
   /** The frame of the borrower, if it has one. */
   frame: Frame | undefined
   state = fresh
-  /** Since when it has its item, or waits for one, in milliseconds since the epoch. */
+  /** Since when it has its item, or waits for one, in milliseconds since the registry was made. */
   since = 0
-  /** When it has to stop waiting, on the monotonic clock; kept when it has to wait again. Negative: it has not waited. */
+  /**
+   * When it has to stop waiting, in whole milliseconds of the monotonic clock, or {@link never}; kept when it has to wait
+   * again. Negative: it has not waited.
+   */
   deadline = -1
   item: Lent | undefined = undefined
   /** Limits how long it waits for a check. */
@@ -109,7 +114,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
 
   constructor(lending: Lending, fiber: AnyFiber) {
     super()
-    this.lending = lending
+    this.lender = lending as unknown as Lender
     this.fiber = fiber
     this.frame = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
     this.site = fiber.cache.stackFrame
@@ -124,7 +129,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   }
 
   private begin(): AnyEffect {
-    this.lender = this.lending.lender
+    this.lender = (this.lender as unknown as Lending).lender
     this.enter()
     return this.lender.lend(this)
   }
@@ -230,7 +235,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
       state: this.state === active ? "live" : "acquiring",
       isStubborn: false,
       share: true,
-      since: this.since,
+      since: this.lender.registry.timeOf(this.since),
       cost: this.isCharged ? this.lender.borrowCost! : zero,
       inner: undefined,
       context: this.fiber.context,

@@ -157,7 +157,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (this.phase === "open" && this.queue.length === 0 && !this.isSuspended) {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item !== undefined && this.borrowCost === undefined) {
-        const now = this.registry.now()
+        const now = this.registry.elapsed()
         if (this.isFit(item, now)) return this.lendAtOnce(item, lease, now)
       }
     }
@@ -187,7 +187,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const refused = this.charge(lease)
     if (refused !== undefined) return refused
     if (this.isSuspended || this.queue.length > 0) return this.letWait(lease)
-    const now = this.registry.now()
+    const now = this.registry.elapsed()
     for (;;) {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) return this.letWait(lease)
@@ -240,10 +240,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   private lendChecked(item: Item, lease: Lease): AnyEffect {
     this.admission.beginCheck(lease)
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
-      const now = this.registry.now()
+      const now = this.registry.elapsed()
       const isWanted = lease.state === states.checking
       if (isWanted) this.admission.endCheck(lease)
-      if (isGood && isWanted) this.hand(item, lease, now)
+      if (isGood && isWanted && !this.isSuspended) this.hand(item, lease, now)
       if (isGood) this.pass(item, now)
       if (isWanted) resume(lease)
     })
@@ -266,7 +266,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   takeBack(lease: Lease, condition: Condition): void {
     const item = lease.item as Item
     const { counts } = this
-    const now = this.registry.now()
+    const now = this.registry.elapsed()
     const held = Math.max(0, now - lease.since)
     item.leases.remove(lease)
     if (--item.users === 0 && item.state === "ready") {
@@ -319,13 +319,19 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     }
     if (this.queue.length === 0 || this.isSuspended || !this.isDoubtful(item, now)) return this.pass(item, now)
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
-      if (isGood) this.pass(item, this.registry.now())
+      if (isGood) this.pass(item, this.registry.elapsed())
     })
   }
 
   /** Hands a good item to those who wait. */
   private pass(item: Item, now: number): void {
-    const { concurrency } = this.config
+    const { codel, concurrency } = this.config
+    if (concurrency === 1 && codel === undefined && this.queue.length > 0 && !this.isSuspended) {
+      const lease = this.admission.take()!
+      countWait(this.counts, Math.max(0, now - lease.since))
+      this.hand(item, lease, now)
+      return resume(lease)
+    }
     let told: Array<Lease> | undefined
     while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency && !item.isRetired) {
       const lease = this.admission.next(now, told ??= [])
@@ -418,14 +424,14 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) break
       this.stock.unlist(item)
-      this.free(item, this.registry.now())
+      this.free(item, this.registry.elapsed())
       if (item.isIdle) break
     }
     this.growth.grow()
   }
 
   reportOverdue(lease: Lease): void {
-    const now = this.registry.now()
+    const now = this.registry.elapsed()
     lease.isOverdue = true
     this.counts.overdue++
     const { events } = this.registry
@@ -460,5 +466,11 @@ function* leasesOf(quota: Quota): Generator<Lease> {
 
 const stampOf = (lease: Lease, at: number) => {
   const frame = lease.frame ?? lease.lender.frame
-  return { at, frame: frame.path, frameId: frame.id, allocation: lease.id, resource: lease.lender.name }
+  return {
+    at: lease.lender.registry.timeOf(at),
+    frame: frame.path,
+    frameId: frame.id,
+    allocation: lease.id,
+    resource: lease.lender.name
+  }
 }

@@ -8,8 +8,9 @@ import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import { CoDel } from "./codel.ts"
 import * as deadlock from "./deadlock.ts"
-import type { Lease } from "./lease.ts"
 import * as states from "./lease.ts"
+import { never } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { Priority, Queue } from "./poolQueue.ts"
 import { closed, Report } from "./poolReport.ts"
 import type { Standing } from "./poolReport.ts"
@@ -49,8 +50,8 @@ export class Admission {
   start(lease: Lease): void {
     if (lease.deadline >= 0) return
     const { config: { acquireTimeout }, registry } = this.pool
-    lease.since = registry.now()
-    lease.deadline = acquireTimeout === Infinity ? Infinity : registry.timers.now() + acquireTimeout
+    lease.since = registry.elapsed()
+    lease.deadline = acquireTimeout === Infinity ? never : Math.ceil(registry.timers.now() + acquireTimeout)
   }
 
   /** Lets a borrower wait, or refuses it; one that has waited already goes first. */
@@ -72,7 +73,7 @@ export class Admission {
       return lease.refuse(Exit.fail(refused))
     }
     if (queue.length > counts.waitingHighWaterMark) counts.waitingHighWaterMark = queue.length
-    if (lease.deadline !== Infinity && (this.timeout.queue === undefined || lease.deadline < this.timeout.at)) {
+    if (lease.deadline !== never && (this.timeout.queue === undefined || lease.deadline < this.timeout.at)) {
       registry.timers.cancel(this.timeout)
       registry.timers.arm(this.timeout, config.acquireTimeout, lease.deadline)
     }
@@ -125,21 +126,25 @@ export class Admission {
     if (this.queue.length === 0) this.pool.registry.timers.cancel(this.timeout)
   }
 
+  /** Takes out who is served next. */
+  take(): Lease | undefined {
+    const lease = this.queue.first
+    if (lease !== undefined) this.remove(lease)
+    return lease
+  }
+
   /** Takes out who is served next; sheds those who have waited too long, and adds them to those to be told. */
   next(now: number, told: Array<Lease>): Lease | undefined {
     const { codel, pool, queue } = this
-    let lease = queue.first
-    if (codel !== undefined) {
-      for (; lease !== undefined && codel.sheds(now - lease.since, now); lease = queue.first) {
-        pool.counts.overloaded++
-        const error = new Report(pool).overloaded(lease, "codel", now - lease.since)
-        this.remove(lease)
-        lease.refuse(Exit.fail(error))
-        told.push(lease)
-      }
+    if (codel === undefined) return this.take()
+    for (let lease = queue.first; lease !== undefined && codel.sheds(now - lease.since, now); lease = queue.first) {
+      pool.counts.overloaded++
+      const error = new Report(pool).overloaded(lease, "codel", now - lease.since)
+      this.remove(lease)
+      lease.refuse(Exit.fail(error))
+      told.push(lease)
     }
-    if (lease !== undefined) this.remove(lease)
-    return lease
+    return this.take()
   }
 
   /** The first one hears of a failure, or all of them at once. */
@@ -187,7 +192,7 @@ export class Admission {
       this.refuse(lease, error)
     }
     const next = queue.nextToLeave
-    if (next !== undefined && next.deadline !== Infinity && this.timeout.queue === undefined) {
+    if (next !== undefined && next.deadline !== never && this.timeout.queue === undefined) {
       timers.arm(this.timeout, pool.config.acquireTimeout, next.deadline)
     }
     pool.gaveUp()

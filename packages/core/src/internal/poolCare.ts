@@ -64,7 +64,7 @@ export class Care {
   private wakeAt(at: number): void {
     const { registry } = this.pool
     const { timers } = registry
-    const pause = Math.max(1, at - registry.now())
+    const pause = Math.max(1, at - registry.elapsed())
     this.at = at
     timers.cancel(this.timeout)
     timers.arm(this.timeout, pause, timers.now() + pause)
@@ -82,7 +82,7 @@ export class Care {
 
   private look(): void {
     const { config, leases, registry, stock: { idle } } = this.pool
-    const now = registry.now()
+    const now = registry.elapsed()
     this.at = Infinity
     // The oldest comes first.
     for (let item = idle.first; item !== undefined;) {

@@ -215,7 +215,7 @@ export class OwnedPool extends Pool {
       closing,
       abandoned,
       waiting,
-      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.now() - oldest.since)
+      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.elapsed() - oldest.since)
     }
   }
 

@@ -37,7 +37,7 @@ export class Report {
 
   constructor(pool: Standing) {
     this.pool = pool
-    this.now = pool.registry.now()
+    this.now = pool.registry.elapsed()
   }
 
   get holders(): Holders {
@@ -98,7 +98,9 @@ export class Report {
   /** Who has had an item for longest comes first. */
   private list(): Holders {
     const leases = Array.from(this.pool.givers).sort((a, b) => a.since - b.since)
-    const holders = leases.slice(0, listed).map((lease) => toHolder(lease.facts(), this.now, 0))
+    const holders = leases.slice(0, listed).map((lease) =>
+      toHolder(lease.facts(), this.pool.registry.timeOf(this.now), 0)
+    )
     return leases.length > listed ? { holders, omitted: leases.length - listed } : { holders }
   }
 }

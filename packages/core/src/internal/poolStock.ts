@@ -105,7 +105,7 @@ export class Stock {
     const { config, counts, registry } = this.keeper
     const { context, definition, frame, life, params } = this.making
     const item = new Item(knownFailures)
-    const since = registry.now()
+    const since = registry.elapsed()
     this.items.add(item)
     if (this.items.size > counts.totalHighWaterMark) counts.totalHighWaterMark = this.items.size
     item.creation = runAside(item.create(life, frame, definition, params), {
@@ -124,7 +124,7 @@ export class Stock {
 
   private arrived(item: Item, since: number): void {
     const { config, counts, registry } = this.keeper
-    const now = registry.now()
+    const now = registry.elapsed()
     const took = now - since
     counts.created++
     counts.createTotal += took
@@ -247,7 +247,7 @@ export class Stock {
     const { config, counts, registry } = this.keeper
     this.occupy(item, config.reset!, config.resetTimeout, (exit, isEnded) => {
       if (isEnded) return
-      if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.now())
+      if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.elapsed())
       counts.resetFailed++
       this.end(item)
     })
@@ -255,7 +255,7 @@ export class Stock {
 
   keepAlive(item: Item): void {
     this.check(item, this.keeper.config.validateTimeout, (isGood) => {
-      if (isGood) this.keeper.free(item, this.keeper.registry.now())
+      if (isGood) this.keeper.free(item, this.keeper.registry.elapsed())
     })
   }
 
@@ -265,7 +265,7 @@ export class Stock {
     this.occupy(item, config.validate!, limit, (exit, isEnded) => {
       if (isEnded) return done(false)
       const isGood = exit !== undefined && Exit.isSuccess(exit) && exit.value !== false
-      if (isGood) item.checkedAt = registry.now()
+      if (isGood) item.checkedAt = registry.elapsed()
       else counts.validateFailed++
       if (!isGood || item.isRetired) this.end(item)
       done(isGood && !item.isRetired)

@@ -13,6 +13,8 @@ export class Registry {
   readonly clock: Clock.Clock
   /** The context of the manager: what runs in the background runs in it. */
   readonly context: Context.Context<never>
+  /** When it was made: what counts in it is small numbers, which engines keep better than large ones. */
+  private readonly epoch: number
   readonly timers: Timers
   readonly events: Events
   readonly statistics = new Map<string, Statistics>()
@@ -24,6 +26,7 @@ export class Registry {
 
   constructor(clock: Clock.Clock, context: Context.Context<never>, eventCapacity: number) {
     this.clock = clock
+    this.epoch = clock.currentTimeMillisUnsafe()
     this.context = context
     this.timers = new Timers(clock, context)
     this.events = new Events(eventCapacity)
@@ -31,6 +34,16 @@ export class Registry {
 
   now(): number {
     return this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** Milliseconds since the registry was made, by the same clock. */
+  elapsed(): number {
+    return this.clock.currentTimeMillisUnsafe() - this.epoch
+  }
+
+  /** That, as milliseconds since the epoch of all clocks. */
+  timeOf(elapsed: number): number {
+    return this.epoch + elapsed
   }
 
   keyOf(resource: string, kind: Statistics["kind"]): string {

@@ -99,9 +99,11 @@ class Queue {
   /** Fires all that are due, then sleeps until the next one is. */
   private readonly fire: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.timers.now()
+    // One that arms itself again fires in the next turn, be it due or not.
+    const { last } = this.waiting
     this.firing = true
-    for (let fired = 0; fired < slice; fired++) {
-      const timeout = this.waiting.first
+    for (let fired = 0, timeout: Timeout | undefined; fired < slice && timeout !== last; fired++) {
+      timeout = this.waiting.first
       if (timeout === undefined || timeout.at > now) break
       timeout.queue = undefined
       this.waiting.remove(timeout)
@@ -125,14 +127,17 @@ export class Timers {
   readonly queues = new Map<number, Queue>()
   private sweeper: Fiber.Fiber<void> | undefined = undefined
   private closed = false
+  /** When these were made: small numbers are kept better than large ones. */
+  private readonly epoch: number
 
   constructor(clock: Clock.Clock, context: Context.Context<never>) {
     this.clock = clock
     this.context = context
+    this.epoch = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6 - this.epoch
   }
 
   /** Arms a timeout of `duration` milliseconds that is due at `at`. */

@@ -13,38 +13,53 @@ export interface Resumable {
   resume(): void
 }
 
-let queue: Array<Resumable> = []
-let at = 0
+/** Those whose turn has yet to come: from `first` to `end`. */
+let waiting: Array<Resumable | undefined> = []
+let first = 0
+let end = 0
 let isRunning = false
 let isScheduled = false
 
 /** Resumes it now, or after those that are being resumed. */
 export const resume = (next: Resumable): void => {
-  queue.push(next)
-  if (!isRunning && !isScheduled) drain()
+  if (isRunning || isScheduled) {
+    waiting[end++] = next
+    return
+  }
+  isRunning = true
+  try {
+    next.resume()
+    if (first < end) drain()
+  } finally {
+    isRunning = false
+    if (first < end) scheduleRest()
+  }
 }
 
 const drain = (): void => {
-  isRunning = true
-  try {
-    for (let left = budget; left > 0 && at < queue.length; left--) queue[at++]!.resume()
-  } finally {
-    isRunning = false
-    if (at === queue.length) {
-      queue.length = 0
-      at = 0
-    } else {
-      if (at > 1024 && at * 2 > queue.length) {
-        queue = queue.slice(at)
-        at = 0
-      }
-      isScheduled = true
-      queue[at]!.fiber.currentDispatcher.scheduleTask(continueLater, 0)
-    }
+  for (let left = budget; left > 0 && first < end; left--) {
+    const next = waiting[first]!
+    waiting[first++] = undefined
+    next.resume()
   }
+  if (first < end) return
+  first = end = 0
+  // What a very long queue took is given back.
+  if (waiting.length > 1024) waiting = []
+}
+
+const scheduleRest = (): void => {
+  isScheduled = true
+  waiting[first]!.fiber.currentDispatcher.scheduleTask(continueLater, 0)
 }
 
 const continueLater = (): void => {
   isScheduled = false
-  drain()
+  isRunning = true
+  try {
+    drain()
+  } finally {
+    isRunning = false
+    if (first < end) scheduleRest()
+  }
 }
