@@ -1,0 +1,83 @@
+/**
+ * What the pool costs, against Effect's and those of npm. Each measurement runs in processes of its own.
+ */
+import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { isHeld, median, table } from "./harness.ts"
+import type { Measured } from "./harness.ts"
+import type { Drained } from "./poolDrain.ts"
+import type { Stalls } from "./poolTimeouts.ts"
+
+const run = promisify(execFile)
+
+const inProcess = async (file: string, ...args: ReadonlyArray<string>): Promise<unknown> => {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const { stdout } = await run(process.execPath, ["--expose-gc", path, ...args])
+  return JSON.parse(stdout)
+}
+
+/** The version of an installed package. */
+export const versionOf = (name: string): string => {
+  for (let at = new URL(".", import.meta.resolve(name));; at = new URL("..", at)) {
+    try {
+      const found = JSON.parse(readFileSync(new URL("package.json", at), "utf8"))
+      if (found.name === name) return `${name} ${found.version}`
+    } catch (error) {
+      if (at.pathname === "/") throw error
+    }
+  }
+}
+
+const processes = 3
+
+/** The medians of the medians of several processes. */
+const rounds = async (): Promise<ReadonlyArray<Measured>> => {
+  const all: Array<ReadonlyArray<Measured>> = []
+  for (let i = 0; i < processes; i++) all.push(await inProcess("poolRounds.ts") as ReadonlyArray<Measured>)
+  return all[0]!.map(({ against, bar, title }, row) => {
+    const over = (key: "ours" | "ratio" | "theirs") => median(all.map((rows) => rows[row]![key]))
+    return { title, ours: over("ours"), theirs: over("theirs"), ratio: over("ratio"), bar, against }
+  })
+}
+
+const peers = ["Effect's Pool", "generic-pool", "tarn", "lightning-pool"]
+
+/** Prints a line, and whether its bar is held. */
+const line = (text: string, ratio: number, bar: number): boolean => {
+  const held = isHeld({ ratio, bar })
+  console.log(`${text} (bar: ${bar.toLocaleString("en")}${held ? "" : ", NOT HELD"})`)
+  return held
+}
+
+/** Prints all, and answers whether all bars are held. */
+export const pools = async (): Promise<boolean> => {
+  console.log(["generic-pool", "tarn", "lightning-pool"].map(versionOf).join(", ") + "\n")
+  const rows = await rounds()
+  console.log(table(rows))
+  const held = [rows.every(isHeld)]
+
+  const ours = await inProcess("poolDrain.ts", "ours") as Drained
+  const bare = await inProcess("poolDrain.ts", "bare") as Drained
+  console.log("\nServing those who wait, CPU time of the thread:")
+  const each = ({ few, many, nsFew, nsMany }: Drained) =>
+    `${Math.round(nsFew)} ns each when ${few.toLocaleString("en")} wait, ${Math.round(nsMany)} ns each when ${
+      many.toLocaleString("en")
+    } do`
+  held.push(line(`- ResourcePool: ${each(ours)}: ${ours.slowdown.toFixed(2)} of it`, ours.slowdown, 1.3))
+  console.log(`- bare queue: ${each(bare)}: ${bare.slowdown.toFixed(2)} of it`)
+  const bytes = ({ bytesEach }: Drained) => `${Math.round(bytesEach)} bytes for each that waits, with its fiber`
+  held.push(line(`- ResourcePool: ${bytes(ours)}`, ours.bytesEach, 1000))
+  console.log(`- bare queue: ${bytes(bare)}`)
+
+  console.log("\nThe longest stall of the event loop while 20,000 time out, in ms on the wall (of CPU time):")
+  for (const name of ["ResourcePool", ...peers]) {
+    const { allLate, asTheyCome, idle } = await inProcess("poolTimeouts.ts", name) as Stalls
+    const text = `- ${name}: ` + Object.entries({ "as they come": asTheyCome, "all at once": allLate, idle })
+      .map(([what, { cpu, wall }]) => `${what} ${wall.toFixed(1)} (${cpu.toFixed(1)})`).join(", ")
+    if (name === "ResourcePool") held.push(line(text, asTheyCome.wall, 25))
+    else console.log(text)
+  }
+  return held.every(Boolean)
+}
