@@ -255,20 +255,14 @@ export const use: {
   ): Effect.Effect<B, E | E2, R2>
 } = dual(2, (self: Any, f: (item: any) => Effect.Effect<any, any, any>) => {
   const pool = self as unknown as Lending
-  return Effect.withFiber((fiber) => {
-    const lease = new UseLease(pool, fiber, f)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
-  })
+  return Effect.withFiber((fiber) => new UseLease(pool, fiber, f).borrow)
 })
 
 /**
  * Borrows an item until the current `Scope` closes.
  */
 export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.withFiber((fiber) => {
-    const lease = new GetLease(self as unknown as Lending, fiber)
-    return Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
-  })
+  Effect.withFiber((fiber) => new GetLease(self as unknown as Lending, fiber).borrow)
 
 /**
  * Closes an item as soon as nobody uses it, and lends it to nobody until then; another one takes its place when it is

@@ -78,11 +78,11 @@ export class GetLease extends Lease {
 
 /** What an allocation borrows: the allocation is the record. */
 class AllocationLease extends Lease {
-  readonly borrow: Borrow
+  readonly record: Borrow
 
-  constructor(lending: Lending, fiber: AnyFiber, borrow: Borrow) {
+  constructor(lending: Lending, fiber: AnyFiber, record: Borrow) {
     super(lending, fiber)
-    this.borrow = borrow
+    this.record = record
   }
 
   override get isRecorded(): boolean {
@@ -105,7 +105,7 @@ class AllocationLease extends Lease {
   }
 
   override facts(): Facts {
-    return this.borrow.facts()
+    return this.record.facts()
   }
 }
 
@@ -162,6 +162,5 @@ export const borrowIn = (
   const borrow = new Borrow(pool, frame.registry.statisticsOf(pool), cost, frame, fiber)
   const lease = new AllocationLease(pool as Definition & Lending, fiber, borrow)
   borrow.lease = lease
-  const acquisition = Effect.onExitPrimitive(lease, (exit) => lease.leave(exit))
-  return deliver(borrow, restore(acquisition), fiber, restore, use)
+  return deliver(borrow, restore(lease.borrow), fiber, restore, use)
 }

@@ -34,10 +34,22 @@ const stalled = (lease: Lease): ReadonlyArray<AnyFiber> => {
   return fibers ?? [fiber]
 }
 
+/** May one of those fibers hold something? */
+const isHolder = (lease: Lease): boolean => {
+  let { fiber } = lease
+  if (mayHold(fiber)) return true
+  for (let frame: Frame | undefined = lease.frame; frame !== undefined; frame = frame.parent) {
+    if (frame.caller === undefined || frame.fiber !== fiber) continue
+    fiber = frame.caller
+    if (mayHold(fiber)) return true
+  }
+  return false
+}
+
 /** Is the lease about to wait for ever? Otherwise it is known to wait until {@link leave}. */
 export const wouldDeadlock = (lease: Lease, source: Source): ReadonlyArray<Lease> | undefined => {
+  if (!isHolder(lease)) return undefined
   const fibers = stalled(lease)
-  if (!fibers.some(mayHold)) return undefined
   for (const fiber of fibers) waitingHolders.set(fiber.id, lease)
   const seen = new Set<Lender>()
   const blocked = new Set<Lease>()

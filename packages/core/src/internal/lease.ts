@@ -15,7 +15,7 @@
  * Its exit hook is registered before it is evaluated, so whatever state it is in when its fiber is interrupted is undone
  * there: an active one is given back, a waiting one leaves the queue, one being checked leaves the item to its checker.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Exit from "effect/Exit"
@@ -23,7 +23,6 @@ import type * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import type { Cost } from "../Cost.ts"
 import { zero } from "../Cost.ts"
-import { TimeFrame } from "../TimeFrame.ts"
 import { nearest } from "./frame.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
@@ -50,10 +49,18 @@ export interface Lender extends Lending {
   readonly borrowCost: Cost | undefined
   /** Starts a borrow: hands over at once, refuses, or answers the effect that waits. */
   lend(lease: Lease): AnyEffect
+  /** Where a borrower stands that runs in the context. */
+  placeIn(context: Context.Context<never>): Place
   /** Takes back what an active lease has. */
   takeBack(lease: Lease, condition: Condition): void
   /** A waiting lease leaves. */
   leaves(lease: Lease): void
+}
+
+/** The frame that a borrower is in, if there is one, and how urgent it is. */
+export interface Place {
+  readonly frame: Frame | undefined
+  readonly priority: number
 }
 
 /**
@@ -89,7 +96,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   /** Who is to give it back. */
   fiber: AnyFiber
   /** The frame of the borrower, if it has one. */
-  frame: Frame | undefined
+  frame: Frame | undefined = undefined
   state = fresh
   /** Since when it has its item, or waits for one, in milliseconds since the registry was made. */
   since = 0
@@ -116,9 +123,16 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     super()
     this.lender = lending as unknown as Lender
     this.fiber = fiber
-    this.frame = Context.getOrUndefined(fiber.context, TimeFrame) as Frame | undefined
     this.site = fiber.cache.stackFrame
   }
+
+  /** The effect that borrows: undoing is registered before anything is done. */
+  get borrow(): AnyEffect {
+    return Effect.onExitPrimitive(this as AnyEffect, (exit) => this.leave(exit))
+  }
+
+  /** What is undone when the effect ends; in one step, so that there is no effect to run. */
+  abstract leave(exit: Exit.Exit<unknown, unknown>): undefined
 
   /** What comes of it, once it has its item. */
   abstract proceed(): AnyEffect
@@ -129,9 +143,10 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   }
 
   private begin(): AnyEffect {
-    this.lender = (this.lender as unknown as Lending).lender
+    const lender = this.lender = this.lender.lender
+    this.frame = lender.placeIn(this.fiber.context).frame
     this.enter()
-    return this.lender.lend(this)
+    return lender.lend(this)
   }
 
   /** Joins the frame of the borrower, or if that is closed the nearest one outside. */

@@ -11,23 +11,26 @@
  * Invariants: there are never more than `max` items, but for those that a smaller `max` has yet to end. An item is in
  * `idle` if and only if it can be lent. Nobody waits while an item is in `idle`, unless the pool is suspended.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
+import { TimeFrame } from "../TimeFrame.ts"
 import { chargeTo } from "./allocate.ts"
 import { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
-import type { Condition, Lease } from "./lease.ts"
+import type { Condition, Lease, Place } from "./lease.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
 import { Growth } from "./poolGrowth.ts"
 import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
+import { Priority } from "./poolQueue.ts"
 import type { Queue } from "./poolQueue.ts"
 import type { Quota, Sharing } from "./poolQuota.ts"
 import { closed } from "./poolReport.ts"
@@ -68,6 +71,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   previous: Sharing | undefined = undefined
   next: Sharing | undefined = undefined
   isIdling = false
+  private lastContext: Context.Context<never> | undefined = undefined
+  private lastPlace: Place = { frame: undefined, priority: 0 }
   protected readonly admission: Admission
   protected readonly queue: Queue<Lease>
   protected readonly growth: Growth
@@ -144,6 +149,14 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   get givers(): Iterable<Lease> {
     return this.quota !== undefined && this.total < this.size.max ? leasesOf(this.quota) : this.leases
+  }
+
+  /** Most borrowers come from one place: looked up once, it is known until another one comes. */
+  placeIn(context: Context.Context<never>): Place {
+    if (context === this.lastContext) return this.lastPlace
+    const frame = Context.getOrUndefined(context, TimeFrame) as Frame | undefined
+    this.lastContext = context
+    return this.lastPlace = { frame, priority: Context.get(context, Priority) }
   }
 
   /** All borrows. */
@@ -323,27 +336,40 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     })
   }
 
-  /** Hands a good item to those who wait. */
+  /** Hands a good item to the one who waits for longest. Whoever is told may come back at once: by then all is in order. */
   private pass(item: Item, now: number): void {
-    const { codel, concurrency } = this.config
-    if (concurrency === 1 && codel === undefined && this.queue.length > 0 && !this.isSuspended) {
-      const lease = this.admission.take()!
-      countWait(this.counts, Math.max(0, now - lease.since))
-      this.hand(item, lease, now)
-      return resume(lease)
-    }
-    let told: Array<Lease> | undefined
-    while (this.queue.length > 0 && !this.isSuspended && item.users < concurrency && !item.isRetired) {
-      const lease = this.admission.next(now, told ??= [])
+    if (this.config.concurrency > 1 || this.config.codel !== undefined) return this.passToMany(item, now)
+    const lease = this.isServing(item) ? this.admission.take() : undefined
+    if (lease === undefined) return this.rest(item)
+    this.serve(item, lease, now)
+    resume(lease)
+  }
+
+  private passToMany(item: Item, now: number): void {
+    const told: Array<Lease> = []
+    while (this.isServing(item)) {
+      const lease = this.admission.next(now, told)
       if (lease === undefined) break
-      countWait(this.counts, Math.max(0, now - lease.since))
-      this.hand(item, lease, now)
+      this.serve(item, lease, now)
       told.push(lease)
     }
-    if (item.users < concurrency && !item.isRetired) this.stock.list(item)
+    this.rest(item)
+    for (const lease of told) resume(lease)
+  }
+
+  private isServing(item: Item): boolean {
+    return !this.isSuspended && item.users < this.config.concurrency && !item.isRetired
+  }
+
+  private serve(item: Item, lease: Lease, now: number): void {
+    countWait(this.counts, Math.max(0, now - lease.since))
+    this.hand(item, lease, now)
+  }
+
+  /** Whoever comes next gets it, if there is some of it left. */
+  private rest(item: Item): void {
+    if (item.users < this.config.concurrency && !item.isRetired) this.stock.list(item)
     if (item.users === 0) this.care.rests(item)
-    // Whoever is told may give it back, and borrow again, at once: by now all is in order.
-    if (told !== undefined) { for (const lease of told) resume(lease) }
   }
 
   // What becomes of the items.

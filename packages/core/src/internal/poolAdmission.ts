@@ -4,14 +4,13 @@
  * One timeout for the pool, armed only while somebody waits: all wait for equally long, so they leave in the order in
  * which they came.
  */
-import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import { CoDel } from "./codel.ts"
 import * as deadlock from "./deadlock.ts"
 import * as states from "./lease.ts"
 import { never } from "./lease.ts"
-import type { Lease } from "./lease.ts"
-import { Priority, Queue } from "./poolQueue.ts"
+import type { Lease, Lender } from "./lease.ts"
+import { Queue } from "./poolQueue.ts"
 import { closed, Report } from "./poolReport.ts"
 import type { Standing } from "./poolReport.ts"
 import type { Counts } from "./poolStats.ts"
@@ -22,7 +21,7 @@ import { resume } from "./trampoline.ts"
 const slice = 256
 
 /** The pool that they wait for. */
-export interface Admitting extends Standing {
+export interface Admitting extends Standing, Lender {
   readonly counts: Counts
   /** Makes items for those who wait, if it can. */
   grow(): void
@@ -51,7 +50,7 @@ export class Admission {
     if (lease.deadline >= 0) return
     const { config: { acquireTimeout }, registry } = this.pool
     lease.since = registry.elapsed()
-    lease.deadline = acquireTimeout === Infinity ? never : Math.ceil(registry.timers.now() + acquireTimeout)
+    lease.deadline = acquireTimeout === Infinity ? never : Math.ceil(registry.monotonicAt(lease.since) + acquireTimeout)
   }
 
   /** Lets a borrower wait, or refuses it; one that has waited already goes first. */
@@ -61,7 +60,7 @@ export class Admission {
     const hasWaited = lease.deadline >= 0
     this.start(lease)
     lease.state = states.waiting
-    const priority = Context.get(lease.fiber.context, Priority)
+    const { priority } = pool.placeIn(lease.fiber.context)
     if (hasWaited) queue.addAgain(lease, priority)
     else queue.add(lease, priority)
     pool.grow()
@@ -193,7 +192,8 @@ export class Admission {
     }
     const next = queue.nextToLeave
     if (next !== undefined && next.deadline !== never && this.timeout.queue === undefined) {
-      timers.arm(this.timeout, pool.config.acquireTimeout, next.deadline)
+      // Those that are due already get the turn after this one.
+      timers.arm(this.timeout, pool.config.acquireTimeout, Math.max(next.deadline, timers.now()))
     }
     pool.gaveUp()
   }

@@ -46,9 +46,9 @@ export class Growth {
 
   grow(): void {
     const { pool } = this
-    while (pool.canGrow) {
+    while (this.isRoom && pool.canGrow) {
       const waitedFor = Math.ceil(pool.waiting / pool.config.concurrency) - this.creating
-      if (!this.isRoom || (waitedFor <= 0 && this.wantedBesides <= 0)) return
+      if (waitedFor <= 0 && this.wantedBesides <= 0) return
       if (this.failures > 0 && !this.mayRetry(waitedFor > 0)) return
       if (pool.quota?.take(pool) === false) return
       this.creating++

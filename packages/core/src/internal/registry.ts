@@ -21,6 +21,8 @@ export class Registry {
   private readonly byDefinition = new WeakMap<Definition, Statistics>()
   private lastDefinition: Definition | undefined = undefined
   private lastStatistics: Statistics | undefined = undefined
+  private readAt = -1
+  private monotonic = 0
   frames = 0
   allocations = 0
 
@@ -39,6 +41,15 @@ export class Registry {
   /** Milliseconds since the registry was made, by the same clock. */
   elapsed(): number {
     return this.clock.currentTimeMillisUnsafe() - this.epoch
+  }
+
+  /** The monotonic time at that moment, which is now: read once for each millisecond, since many wait in one. */
+  monotonicAt(elapsed: number): number {
+    if (elapsed !== this.readAt) {
+      this.readAt = elapsed
+      this.monotonic = this.timers.now()
+    }
+    return this.monotonic
   }
 
   /** That, as milliseconds since the epoch of all clocks. */
