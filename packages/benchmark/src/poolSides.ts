@@ -28,43 +28,63 @@ export const ours = (acquireTimeout: number) =>
 /** Effect's, that knows no acquire timeout. */
 export const effects = Pool.make({ acquire, size })
 
-interface Waiting {
-  readonly resume: (item: Effect.Effect<Item>) => void
-  behind: Waiting | undefined
+/** A fiber that has an item or waits for one. */
+class Waiting {
+  ahead: Waiting | undefined = undefined
+  behind: Waiting | undefined = undefined
+  item: Item | undefined = undefined
+  resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
 }
 
 /**
- * The least that lets fibers wait for items in the order that they came: a linked list of how to resume them. It knows no
- * interruption, no timeout and no failure.
+ * The least that lets fibers wait for items in the order that they came, and gives back what an interrupted one had: a
+ * linked list of how to resume them. It knows no timeout, no failure, no statistics, and nobody can look into it.
  */
 export const bareQueue = () => {
   const free = Array.from({ length: size }, create)
   let first: Waiting | undefined = undefined
   let last: Waiting | undefined = undefined
-  const wait = Effect.callback<Item>((resume) => {
-    const one: Waiting = { resume, behind: undefined }
+  const append = (one: Waiting) => {
+    one.ahead = last
     if (last === undefined) first = one
     else last.behind = one
     last = one
-  })
-  const take = Effect.suspend(() => {
-    const item = free.pop()
-    return item === undefined ? wait : Effect.succeed(item)
-  })
+  }
+  const remove = ({ ahead, behind }: Waiting) => {
+    if (ahead === undefined) first = behind
+    else ahead.behind = behind
+    if (behind === undefined) last = ahead
+    else behind.ahead = ahead
+  }
+  const take = (one: Waiting): Effect.Effect<void> => {
+    one.item = free.pop()
+    if (one.item !== undefined) return Effect.void
+    return Effect.callback((resume) => {
+      one.resume = resume
+      append(one)
+    })
+  }
   const giveBack = (item: Item) => {
-    if (first === undefined) {
+    const next: Waiting | undefined = first
+    if (next === undefined) {
       free.push(item)
       return
     }
-    const next: Waiting = first
-    first = next.behind
-    if (first === undefined) last = undefined
-    next.resume(Effect.succeed(item))
+    remove(next)
+    next.item = item
+    next.resume!(Effect.void)
+  }
+  const leave = (one: Waiting): undefined => {
+    if (one.item !== undefined) giveBack(one.item)
+    else if (one.resume !== undefined) remove(one)
   }
   return {
     /** Borrows for as long as `hold` takes. */
     use: (hold: Effect.Effect<void>): Effect.Effect<void> =>
-      Effect.flatMap(take, (item) => Effect.map(hold, () => giveBack(item)))
+      Effect.suspend(() => {
+        const one = new Waiting()
+        return Effect.onExitPrimitive(Effect.flatMap(Effect.suspend(() => take(one)), () => hold), () => leave(one))
+      })
   }
 }
 

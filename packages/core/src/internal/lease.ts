@@ -106,18 +106,20 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
    */
   deadline = -1
   item: Lent | undefined = undefined
-  /** Limits how long it waits for a check. */
-  timeout: Timeout | undefined = undefined
-  /** Was it reported for being held too long? */
-  isOverdue = false
-  /** Was `borrowCost` charged to its frame? */
-  isCharged = false
-  private number = 0
   /** How to resume its fiber, while that is suspended. */
   private wake: ((effect: AnyEffect) => void) | undefined = undefined
-  /** What it ended with, if it was told. */
-  private answer: Exit.Exit<never, unknown> | undefined = undefined
   private readonly site: StackFrame | undefined
+  // What few of them ever have is on the prototype until then: hundreds of thousands may wait.
+  /** What it ended with, if it was told. */
+  declare private answer: Exit.Exit<never, unknown> | undefined
+  /** Limits how long it waits for a check. */
+  declare timeout: Timeout | undefined
+  /** Was it reported for being held too long? */
+  declare isOverdue: boolean
+  /** Was `borrowCost` charged to its frame? */
+  declare isCharged: boolean
+  /** As snapshots and errors show it. */
+  declare private number: number
 
   constructor(lending: Lending, fiber: AnyFiber) {
     super()
@@ -258,3 +260,11 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     }
   }
 }
+
+Object.assign(Lease.prototype, {
+  answer: undefined,
+  timeout: undefined,
+  isOverdue: false,
+  isCharged: false,
+  number: 0
+})
