@@ -11,7 +11,7 @@ import { Allocation } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
 import { conditionAfter, Lease } from "./lease.ts"
-import type { AnyFiber, Lending } from "./lease.ts"
+import type { AnyFiber, Condition, Lending } from "./lease.ts"
 import type { Facts } from "./owned.ts"
 
 type AnyEffect = Effect.Effect<any, any, any>
@@ -26,8 +26,8 @@ export class UseLease extends Lease {
   }
 
   /** Its frame may end before its body does, when that runs on a fiber of another frame. */
-  protected get endsWithFrame(): boolean {
-    return false
+  protected conditionAtEnd(): Condition {
+    return "inUse"
   }
 
   proceed(): AnyEffect {
@@ -47,9 +47,17 @@ export class UseLease extends Lease {
 /** Until a scope closes. */
 export class GetLease extends Lease {
   private isKept = false
+  /** The scope is a frame. */
+  private isOfFrame = false
 
-  protected get endsWithFrame(): boolean {
-    return true
+  /** Anyone may close a scope. */
+  override get isBound(): boolean {
+    return this.isOfFrame
+  }
+
+  /** A scope of its own may outlive the frame. */
+  protected conditionAtEnd(exit: Exit.Exit<unknown, unknown>): Condition | undefined {
+    return this.isOfFrame ? conditionAfter(exit) : undefined
   }
 
   proceed(): AnyEffect {
@@ -59,6 +67,7 @@ export class GetLease extends Lease {
     this.isKept = true
     // A frame keeps the lease itself; in order, it comes after all that arrived before it.
     if (scope instanceof Frame) {
+      this.isOfFrame = true
       if (!this.isCharged) this.frame = scope
       this.moveTo(scope.owned)
       return Exit.succeed(value)
@@ -89,9 +98,7 @@ class AllocationLease extends Lease {
     return true
   }
 
-  protected get endsWithFrame(): boolean {
-    return true
-  }
+  protected conditionAtEnd(): undefined {}
 
   protected override enter(): void {}
 

@@ -62,7 +62,7 @@ const canGive = (source: Source, seen: Set<Lender>, blocked: Set<Lease>): boolea
   if (source.hasPromise) return true
   seen.add(source)
   for (const lease of source.givers) {
-    const waits = waitingHolders.get(holderOf(lease).id)
+    const waits = lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
     if (waits === undefined) return true
     blocked.add(waits)
     const other = waits.lender as Source

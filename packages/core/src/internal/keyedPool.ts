@@ -101,7 +101,10 @@ export class KeyedPool {
     this.inputs.set(pool, input)
     this.plan.quota?.pools.add(pool)
     pool.frame.whenClosed(() => this.forget(key, pool))
-    pool.watch(() => this.endUnused(pool))
+    pool.successor = () => this.poolOf(key, input)
+    let isNew = true
+    pool.watch(() => !isNew && this.endUnused(pool))
+    isNew = false
     return pool
   }
 
@@ -116,13 +119,13 @@ export class KeyedPool {
   /** A pool that has nothing, and nobody waits for, is not needed. */
   private endUnused(pool: OwnedPool): boolean {
     if (pool.phase !== "open") return true
-    if (pool.total > 0 || pool.waiting > 0 || pool.counts.createFailed + pool.counts.created === 0) return false
+    if (pool.total > 0 || pool.isAwaited) return false
     pool.frame.close(Exit.void)
     return true
   }
 
   private forget(key: unknown, pool: OwnedPool): void {
-    this.plan.quota?.pools.delete(pool)
+    this.plan.quota?.leave(pool)
     const found = MutableHashMap.get(this.pools, key)
     if (Option.isSome(found) && found.value === pool) MutableHashMap.remove(this.pools, key)
   }

@@ -141,7 +141,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
 
   asEffect(): AnyEffect {
     if (this.state === fresh) return this.begin()
-    return this.state === active ? this.proceed() : this.answer!
+    if (this.state === active) return this.proceed()
+    return this.isWaiting ? this.await() : this.answer!
   }
 
   private begin(): AnyEffect {
@@ -164,13 +165,18 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   /** Suspends until it is told. That may have been between the decision to wait and this. */
   await(): AnyEffect {
     return Effect.callback((resume) => {
-      if (this.state === waiting || this.state === checking) this.wake = resume
+      if (this.isWaiting) this.wake = resume
       else resume(this as unknown as AnyEffect)
     })
   }
 
-  /** For the trampoline: goes on with what it was told. */
+  private get isWaiting(): boolean {
+    return this.state === waiting || this.state === checking
+  }
+
+  /** For the trampoline: goes on with what it was told, unless it has done so already, and waits again. */
   resume(): void {
+    if (this.isWaiting) return
     const { wake } = this
     this.wake = undefined
     wake?.(this as unknown as AnyEffect)
@@ -211,17 +217,23 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     holds(fiber)
   }
 
+  /** Is it only by its own fiber, or by the end of its frame, that it is given back? */
+  get isBound(): boolean {
+    return true
+  }
+
   /** Is it charged, shown and told of as something else? */
   get isRecorded(): boolean {
     return false
   }
 
-  /** Can the item be lent to others when its frame ends, or may its borrower still be using it? */
-  protected abstract readonly endsWithFrame: boolean
+  /** How an active one comes back when its frame ends; `undefined`: it does not, something else decides. */
+  protected abstract conditionAtEnd(exit: Exit.Exit<unknown, unknown>): Condition | undefined
 
   override end(closer: Closer): boolean {
-    if (this.state === active) this.giveBack(this.endsWithFrame ? conditionAfter(closer.exit) : "inUse")
-    else this.outlive()
+    const condition = this.state === active ? this.conditionAtEnd(closer.exit) : undefined
+    if (condition === undefined) this.outlive()
+    else this.giveBack(condition)
     return true
   }
 
@@ -242,6 +254,13 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
 
   get callSite(): string | undefined {
     return this.site?.name
+  }
+
+  /** What events tell of it. */
+  stamp(at: number) {
+    const { frame, name, registry } = this.lender
+    const { id, path } = this.frame ?? frame
+    return { at: registry.timeOf(at), frame: path, frameId: id, allocation: this.id, resource: name }
   }
 
   override facts(): Facts {

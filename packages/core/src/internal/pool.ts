@@ -109,7 +109,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   // What others ask.
 
-  get lender(): this {
+  get lender(): Pool {
     return this
   }
 
@@ -156,7 +156,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (context === this.lastContext) return this.lastPlace
     const frame = Context.getOrUndefined(context, TimeFrame) as Frame | undefined
     this.lastContext = context
-    return this.lastPlace = { frame, priority: Context.get(context, Priority) }
+    const priority = Context.get(context, Priority)
+    return this.lastPlace = { frame, priority: Number.isFinite(priority) ? priority : 0 }
   }
 
   /** All borrows. */
@@ -190,7 +191,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Has it to prove that it is good? */
   private isDoubtful(item: Item, now: number): boolean {
     const { validate, validateAfter } = this.config
-    return validate !== undefined && item.users === 0 && now - item.checkedAt >= validateAfter
+    if (validate === undefined || item.users > 0) return false
+    return item.isInDoubt || now - item.checkedAt >= validateAfter
   }
 
   /** Nothing can be handed over at once, or only after a closer look. */
@@ -230,7 +232,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (events.active && !lease.isRecorded) {
       const took = lease.deadline < 0 ? 0 : now - lease.since
       const cost = lease.isCharged ? this.borrowCost! : zero
-      events.tell({ _tag: "Allocated", ...stampOf(lease, now), share: true, cost, took })
+      events.tell({ _tag: "Allocated", ...lease.stamp(now), share: true, cost, took })
     }
     lease.state = states.active
     lease.item = item
@@ -271,7 +273,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   gaveUp(): void {
-    if (this.phase === "draining") this.changed()
+    this.changed()
+  }
+
+  get oldestSince(): number {
+    return this.queue.oldest?.since ?? Infinity
   }
 
   // Taking back.
@@ -293,13 +299,12 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     returns(lease.fiber)
     const { events } = this.registry
     if (events.active) {
-      if (!lease.isRecorded) events.tell({ _tag: "Released", ...stampOf(lease, now), share: true, held })
-      if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...stampOf(lease, now), held })
+      if (!lease.isRecorded) events.tell({ _tag: "Released", ...lease.stamp(now), share: true, held })
+      if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...lease.stamp(now), held })
     }
     if (condition === "inUse") item.isRetired = true
-    // Once in doubt, only a validation helps.
-    if (condition !== "good") item.checkedAt = -Infinity
-    else if (item.checkedAt !== -Infinity) item.checkedAt = now
+    if (condition === "good") item.checkedAt = now
+    else item.isInDoubt = true
     if (item.state === "ready") this.returned(item, now)
     if (this.phase !== "open") this.changed()
   }
@@ -314,7 +319,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       return
     }
     if (item.users === 0 && this.config.reset !== undefined) return this.stock.reset(item)
-    this.free(item, now)
+    this.free(item, now, false)
   }
 
   private isWornOut(item: Item, now: number): boolean {
@@ -322,7 +327,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   /** The item can be lent again: to those who wait, if it is good, or else to the next who comes. */
-  free(item: Item, now: number): void {
+  free(item: Item, now: number, isProven: boolean): void {
     const isWanted = this.phase === "open" || this.queue.length > 0
     // One that was just made is for whoever waits, however short its life.
     const isOld = item.uses > 0 && now >= item.expiresAt
@@ -330,7 +335,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (item.users === 0) this.stock.end(item)
       return
     }
-    if (this.queue.length === 0 || this.isSuspended || !this.isDoubtful(item, now)) return this.pass(item, now)
+    const { first } = this.queue
+    if (first === undefined || this.isSuspended) return this.pass(item, now)
+    // Others that share the room may have waited for longer.
+    if (item.users === 0 && this.quota?.isOwed(this, first.since) === true) return this.stock.end(item)
+    if (isProven || !this.isDoubtful(item, now)) return this.pass(item, now)
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
       if (isGood) this.pass(item, this.registry.elapsed())
     })
@@ -381,7 +390,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   arrived(item: Item, now: number): void {
     this.growth.succeeded()
     if (this.total - this.closing > this.size.max) item.isRetired = true
-    this.free(item, now)
+    this.free(item, now, true)
     this.care.review()
     this.growth.grow()
     this.changed()
@@ -450,7 +459,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) break
       this.stock.unlist(item)
-      this.free(item, this.registry.elapsed())
+      this.free(item, this.registry.elapsed(), false)
       if (item.isIdle) break
     }
     this.growth.grow()
@@ -461,7 +470,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     lease.isOverdue = true
     this.counts.overdue++
     const { events } = this.registry
-    if (events.active) events.tell({ _tag: "BorrowOverdue", ...stampOf(lease, now), held: now - lease.since })
+    if (events.active) events.tell({ _tag: "BorrowOverdue", ...lease.stamp(now), held: now - lease.since })
     const site = lease.callSite === undefined ? "" : ` (${lease.callSite})`
     this.report(`An item of the pool "${this.name}" has been held for ${now - lease.since} ms by ${lease.place}${site}`)
   }
@@ -488,15 +497,4 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
 function* leasesOf(quota: Quota): Generator<Lease> {
   for (const pool of quota.pools) yield* (pool as Pool).leases
-}
-
-const stampOf = (lease: Lease, at: number) => {
-  const frame = lease.frame ?? lease.lender.frame
-  return {
-    at: lease.lender.registry.timeOf(at),
-    frame: frame.path,
-    frameId: frame.id,
-    allocation: lease.id,
-    resource: lease.lender.name
-  }
 }

@@ -17,6 +17,9 @@ import type { Counts } from "./poolStats.ts"
 import { Timeout } from "./timers.ts"
 import { resume } from "./trampoline.ts"
 
+/** What an infinite ageing comes to, in milliseconds: some thirty years, that can still be multiplied. */
+const longest = 1e12
+
 /** How many are told of their timeout before others get their turn. */
 const slice = 256
 
@@ -40,7 +43,7 @@ export class Admission {
   constructor(pool: Admitting) {
     const { codel, priorityAgeing } = pool.config
     this.pool = pool
-    this.queue = new Queue(priorityAgeing)
+    this.queue = new Queue(Math.min(priorityAgeing, longest))
     this.codel = codel === undefined ? undefined : new CoDel(codel)
     this.timeout = new Timeout(() => this.expire())
   }
@@ -69,7 +72,8 @@ export class Admission {
     const refused = hasWaited ? undefined : this.refusalOf(lease)
     if (refused !== undefined) {
       this.remove(lease)
-      return lease.refuse(Exit.fail(refused))
+      lease.refuse(Exit.fail(refused))
+      return pool.gaveUp()
     }
     if (queue.length > counts.waitingHighWaterMark) counts.waitingHighWaterMark = queue.length
     if (lease.deadline !== never && (this.timeout.queue === undefined || lease.deadline < this.timeout.at)) {
@@ -182,19 +186,23 @@ export class Admission {
     const report = new Report(pool)
     const now = timers.now()
     const phase = pool.creating > 0 || pool.creationFailure !== undefined ? "create" : "wait"
-    for (let told = 0; told < slice; told++) {
+    const told: Array<Lease> = []
+    while (told.length < slice) {
       const lease = queue.nextToLeave
       if (lease === undefined || lease.deadline > now) break
       pool.counts.timeouts++
       const error = report.timeout(lease, phase)
       this.remove(lease)
-      this.refuse(lease, error)
+      lease.refuse(Exit.fail(error))
+      told.push(lease)
     }
     const next = queue.nextToLeave
     if (next !== undefined && next.deadline !== never && this.timeout.queue === undefined) {
       // Those that are due already get the turn after this one.
       timers.arm(this.timeout, pool.config.acquireTimeout, Math.max(next.deadline, timers.now()))
     }
+    // Whoever is told may wait again at once.
+    for (const lease of told) resume(lease)
     pool.gaveUp()
   }
 }

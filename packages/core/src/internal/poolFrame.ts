@@ -116,8 +116,15 @@ class Ending extends Owned {
 export class OwnedPool extends Pool {
   ending: Ending | undefined = undefined
 
+  /** What takes its place when it has ended ahead of those that it belongs to. */
+  successor: (() => OwnedPool) | undefined = undefined
+
   get pool(): this {
     return this
+  }
+
+  override get lender(): Pool {
+    return this.phase === "open" || this.successor === undefined ? this : this.successor()
   }
 
   /** Does anybody wait, be it for a check? */
@@ -252,6 +259,7 @@ export const openPool = (plan: Plan): Effect.Effect<OwnedPool, unknown, any> =>
     Effect.flatMap(findGround, (ground) => {
       const pool = buildPool(plan, ground, ground.owner)
       pool.frame.open()
+      if (pool.frame.phase !== "open") pool.phase = "closed"
       return Effect.flatMap(ground.endWith(pool.frame), () => {
         pool.grow()
         return plan.config.warmUp.failFast ? restore(warm(pool)) : Exit.succeed(pool)

@@ -71,6 +71,8 @@ export class Item implements Lent {
   idleSince = 0
   /** When it was last known to be good: made, used or validated. */
   checkedAt = 0
+  /** Its last use failed or was interrupted: only a validation can tell whether it is still good. */
+  isInDoubt = false
   /** Told when it has been released, or left behind. */
   readonly onGone: Array<() => void> = []
   /** The fiber that makes it, as long as it does. */

@@ -16,6 +16,8 @@ export interface Sharing extends Linked<Sharing> {
   /** Items in whatever state, and those of them that someone uses. */
   readonly total: number
   readonly used: number
+  /** Since when the one waits who waits for longest; `Infinity` when nobody does. */
+  readonly oldestSince: number
   /** Ends the item that has been idle for longest; answers false if there is none. */
   endIdle(): boolean
 }
@@ -64,6 +66,23 @@ export class Quota {
       pool.grow()
       if (this.total >= this.max) return
     }
+  }
+
+  /** Does somebody wait for room elsewhere who came before that? */
+  isOwed(pool: Sharing, since: number): boolean {
+    if (this.starved.size === 0 || this.total < this.max) return false
+    for (const other of this.starved) {
+      if (other.oldestSince === Infinity) this.starved.delete(other)
+      else if (other !== pool && other.oldestSince < since) return true
+    }
+    return false
+  }
+
+  /** The pool is no more. */
+  leave(pool: Sharing): void {
+    this.pools.delete(pool)
+    this.starved.delete(pool)
+    this.isBusy(pool)
   }
 
   /** An item of the pool has become idle; one that somebody else waits for has to go. */

@@ -40,8 +40,8 @@ export interface Keeper extends Sharing {
   arrived(item: Item, now: number): void
   /** One could not be made; `undefined`: nobody is to blame. */
   notMade(item: Item, failure: Exit.Failure<unknown, unknown> | undefined, isTold: boolean): void
-  /** An item can be lent again. */
-  free(item: Item, now: number): void
+  /** An item can be lent again; `isProven`: it is known to be good. */
+  free(item: Item, now: number, isProven: boolean): void
   /** An item has left. */
   left(): void
   report(message: string): void
@@ -247,7 +247,7 @@ export class Stock {
     const { config, counts, registry } = this.keeper
     this.occupy(item, config.reset!, config.resetTimeout, (exit, isEnded) => {
       if (isEnded) return
-      if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.elapsed())
+      if (exit !== undefined && Exit.isSuccess(exit)) return this.keeper.free(item, registry.elapsed(), false)
       counts.resetFailed++
       this.end(item)
     })
@@ -255,7 +255,7 @@ export class Stock {
 
   keepAlive(item: Item): void {
     this.check(item, this.keeper.config.validateTimeout, (isGood) => {
-      if (isGood) this.keeper.free(item, this.keeper.registry.elapsed())
+      if (isGood) this.keeper.free(item, this.keeper.registry.elapsed(), true)
     })
   }
 
@@ -265,8 +265,10 @@ export class Stock {
     this.occupy(item, config.validate!, limit, (exit, isEnded) => {
       if (isEnded) return done(false)
       const isGood = exit !== undefined && Exit.isSuccess(exit) && exit.value !== false
-      if (isGood) item.checkedAt = registry.elapsed()
-      else counts.validateFailed++
+      if (isGood) {
+        item.checkedAt = registry.elapsed()
+        item.isInDoubt = false
+      } else counts.validateFailed++
       if (!isGood || item.isRetired) this.end(item)
       done(isGood && !item.isRetired)
     })
