@@ -270,6 +270,10 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
 /**
  * To wait would be to wait for ever: all that could be given back is held by those who wait themselves, this borrower
  * among them. Nothing was borrowed.
+ *
+ * A handle counts as held by the fiber that allocated it, or by its frame when that fiber is gone. What `get` has put into
+ * a `Scope` that is no frame is left out, since anyone may close that. A holder that waits for a child fiber, which
+ * borrows in turn, is not recognised.
  */
 export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
   pool: Schema.String,

@@ -409,8 +409,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   endIdle(): boolean {
-    const item = this.stock.idle.first
-    if (item === undefined || item.users > 0) return false
+    let item = this.stock.idle.first
+    while (item !== undefined && item.users > 0) item = item.next
+    if (item === undefined) return false
     this.stock.end(item)
     return true
   }

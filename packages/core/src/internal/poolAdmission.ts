@@ -20,6 +20,9 @@ import { resume } from "./trampoline.ts"
 /** What an infinite ageing comes to, in milliseconds: some thirty years, that can still be multiplied. */
 const longest = 1e12
 
+/** How long a list of holders may be told for, in milliseconds. */
+const freshFor = 10
+
 /** How many are told of their timeout before others get their turn. */
 const slice = 256
 
@@ -39,6 +42,7 @@ export class Admission {
   private readonly pool: Admitting
   private readonly codel: CoDel | undefined
   private readonly timeout: Timeout
+  private lastReport: Report | undefined = undefined
 
   constructor(pool: Admitting) {
     const { codel, priorityAgeing } = pool.config
@@ -110,11 +114,18 @@ export class Admission {
     if (lease.timeout !== undefined) this.pool.registry.timers.cancel(lease.timeout)
   }
 
+  /** Those who are refused at about the same time are told of the same holders. */
+  private report(): Report {
+    const { lastReport, pool } = this
+    if (lastReport !== undefined && pool.registry.elapsed() - lastReport.now < freshFor) return lastReport
+    return this.lastReport = new Report(pool)
+  }
+
   private refusalOf(lease: Lease): unknown {
     const { pool } = this
     if (this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
       pool.counts.overloaded++
-      return new Report(pool).overloaded(lease, "maxWaiting", 0)
+      return this.report().overloaded(lease, "maxWaiting", 0)
     }
     const cycle = deadlock.wouldDeadlock(lease, pool)
     if (cycle === undefined) return undefined
@@ -142,7 +153,7 @@ export class Admission {
     if (codel === undefined) return this.take()
     for (let lease = queue.first; lease !== undefined && codel.sheds(now - lease.since, now); lease = queue.first) {
       pool.counts.overloaded++
-      const error = new Report(pool).overloaded(lease, "codel", now - lease.since)
+      const error = this.report().overloaded(lease, "codel", now - lease.since)
       this.remove(lease)
       lease.refuse(Exit.fail(error))
       told.push(lease)

@@ -105,6 +105,7 @@ export class Growth {
     if (isWaitedFor && (!config.backoff.paces || this.failures < 2)) return true
     const now = timers.now()
     if (now >= this.retryAt) return true
+    if (this.retry.queue !== undefined && this.retry.at === this.retryAt) return false
     timers.cancel(this.retry)
     timers.arm(this.retry, this.retryAt - now, this.retryAt)
     return false

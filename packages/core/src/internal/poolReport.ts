@@ -32,8 +32,10 @@ const unchecked = { disableChecks: true }
 /** Those that are told in one go are told with one list. */
 export class Report {
   private readonly pool: Standing
-  private readonly now: number
+  /** When it was made, in milliseconds since the registry was made. */
+  readonly now: number
   private listedHolders: Holders | undefined = undefined
+  private whyWait: PoolReason | undefined = undefined
 
   constructor(pool: Standing) {
     this.pool = pool
@@ -81,11 +83,16 @@ export class Report {
   }
 
   private reason(phase: "wait" | "create" | "validate"): PoolReason {
-    const { config, creationFailure, isSuspended, leases } = this.pool
+    const { creationFailure, isSuspended } = this.pool
     if (isSuspended) return "suspended"
     if (creationFailure !== undefined) return "creationFailing"
     if (phase === "validate") return "validationSlow"
     if (phase === "create") return "creationSlow"
+    return this.whyWait ??= this.reasonToWait()
+  }
+
+  private reasonToWait(): PoolReason {
+    const { config, leases } = this.pool
     let youngest = Infinity
     for (const { since } of leases) {
       const age = this.now - since

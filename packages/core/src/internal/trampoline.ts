@@ -2,6 +2,8 @@
  * Resumes fibers inline, one after another: a fiber that is resumed may give something back that resumes the next one,
  * and without this a long queue would become a deep stack. Owned by `ResourcePool`.
  */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
 /** How many are resumed in a row before other fibers get their turn. */
@@ -27,12 +29,18 @@ export const resume = (next: Resumable): void => {
     return
   }
   isRunning = true
+  goOn(next)
+  if (first < end) drain()
+  isRunning = false
+  if (first < end) scheduleRest()
+}
+
+/** What an observer of one fiber throws is no reason not to tell the others. */
+const goOn = (next: Resumable): void => {
   try {
     next.resume()
-    if (first < end) drain()
-  } finally {
-    isRunning = false
-    if (first < end) scheduleRest()
+  } catch (defect) {
+    Effect.runForkWith(next.fiber.context)(Effect.logError("An observer of a fiber has thrown", Cause.die(defect)))
   }
 }
 
@@ -40,7 +48,7 @@ const drain = (): void => {
   for (let left = budget; left > 0 && first < end; left--) {
     const next = waiting[first]!
     waiting[first++] = undefined
-    next.resume()
+    goOn(next)
   }
   if (first < end) return
   first = end = 0
@@ -56,10 +64,7 @@ const scheduleRest = (): void => {
 const continueLater = (): void => {
   isScheduled = false
   isRunning = true
-  try {
-    drain()
-  } finally {
-    isRunning = false
-    if (first < end) scheduleRest()
-  }
+  drain()
+  isRunning = false
+  if (first < end) scheduleRest()
 }
