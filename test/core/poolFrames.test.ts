@@ -325,7 +325,7 @@ describe("A frame that ends", () => {
       assert.deepStrictEqual(stock.wrong, [])
     }).pipe(server(), managed()))
 
-  it.effect("lends an item to nobody while a fiber that outlived it is still using it: it is closed", () =>
+  it.effect("leaves an item to a fiber that outlived it, which gives it back by itself, and shows it as an orphan", () =>
     Effect.gen(function*() {
       const { pool, stock } = yield* make({ max: 1 })
       const gate = yield* Latch.make()
@@ -337,12 +337,19 @@ describe("A frame that ends", () => {
         return fiber
       }).pipe(TimeFrame.run({ name: "request" }))
       assert.isUndefined(detached.pollUnsafe())
-      assert.strictEqual(yield* ResourcePool.use(pool, idOf), 2)
+      const { allocations } = yield* ResourceManager.snapshot
+      assert.deepStrictEqual(
+        allocations.filter(({ orphaned }) => orphaned).map(({ frame, resource, state }) => [frame, resource, state]),
+        [["server/request", "db", "live"]]
+      )
+      const next = yield* hold(pool)
       yield* settle
-      assert.deepStrictEqual(stock.closed, [1])
+      assert.isFalse(next.has())
       yield* gate.open
+      yield* settle
       assert.strictEqual(yield* Fiber.join(detached), 1)
-      assert.deepInclude(yield* ResourcePool.stats(pool), { idle: 1, used: 0, total: 1 })
+      assert.isTrue(next.has())
+      assert.deepStrictEqual(stock.closed, [])
     }).pipe(server(), managed()))
 
   it.effect("owns its pool, which ends with it", () =>

@@ -99,7 +99,7 @@ export const contest = async (run: Run, contest: Contest): Promise<ReadonlyArray
 
 export const compare = async (run: Run, comparison: Comparison): Promise<Measured> => {
   const { bar, operations, ours, theirs, title } = comparison
-  const [measured] = await contest(run, { title, ours, theirs: [{ ...theirs, bar }], operations })
+  const [measured] = await contest(run, { title, ours, theirs: [{ ...theirs, bar }], operations, rounds: 61 })
   return measured!
 }
 

@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { cpus } from "node:os"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { compare, isHeld, table } from "./harness.ts"
+import { inProcesses } from "./apart.ts"
+import { isHeld, table } from "./harness.ts"
 import type { Measured } from "./harness.ts"
 import { comparisons } from "./kernel.ts"
 import { million } from "./million.ts"
@@ -18,7 +19,7 @@ globalThis.gc = runInNewContext("gc")
 /** Prints all, and answers whether all bars are held. */
 const kernel = async (): Promise<boolean> => {
   const rows: Array<Measured> = []
-  for (const comparison of comparisons) rows.push(await compare(Effect.runPromise, comparison))
+  for (const which of comparisons.keys()) rows.push(...await inProcesses(7, "compare.ts", String(which)))
   console.log(table(rows))
 
   const { bytesEach, slowdown } = await Effect.runPromise(million)

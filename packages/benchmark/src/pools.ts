@@ -1,22 +1,11 @@
 /**
  * What the pool costs, against Effect's and those of npm. Each measurement runs in processes of its own.
  */
-import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
-import { isHeld, median, table } from "./harness.ts"
-import type { Measured } from "./harness.ts"
+import { inProcess, inProcesses } from "./apart.ts"
+import { isHeld, table } from "./harness.ts"
 import type { Drained } from "./poolDrain.ts"
 import type { Stalls } from "./poolTimeouts.ts"
-
-const run = promisify(execFile)
-
-const inProcess = async (file: string, ...args: ReadonlyArray<string>): Promise<unknown> => {
-  const path = fileURLToPath(new URL(file, import.meta.url))
-  const { stdout } = await run(process.execPath, ["--expose-gc", path, ...args])
-  return JSON.parse(stdout)
-}
 
 /** The version of an installed package. */
 export const versionOf = (name: string): string => {
@@ -28,18 +17,6 @@ export const versionOf = (name: string): string => {
       if (at.pathname === "/") throw error
     }
   }
-}
-
-const processes = 3
-
-/** The medians of the medians of several processes. */
-const rounds = async (): Promise<ReadonlyArray<Measured>> => {
-  const all: Array<ReadonlyArray<Measured>> = []
-  for (let i = 0; i < processes; i++) all.push(await inProcess("poolRounds.ts") as ReadonlyArray<Measured>)
-  return all[0]!.map(({ against, bar, title }, row) => {
-    const over = (key: "ours" | "ratio" | "theirs") => median(all.map((rows) => rows[row]![key]))
-    return { title, ours: over("ours"), theirs: over("theirs"), ratio: over("ratio"), bar, against }
-  })
 }
 
 const peers = ["Effect's Pool", "generic-pool", "tarn", "lightning-pool"]
@@ -54,7 +31,7 @@ const line = (text: string, ratio: number, bar: number): boolean => {
 /** Prints all, and answers whether all bars are held. */
 export const pools = async (): Promise<boolean> => {
   console.log(["generic-pool", "tarn", "lightning-pool"].map(versionOf).join(", ") + "\n")
-  const rows = await rounds()
+  const rows = await inProcesses(5, "poolRounds.ts")
   console.log(table(rows))
   const held = [rows.every(isHeld)]
 

@@ -233,6 +233,9 @@ const makeOfDefinition = (
       : params
   })
 
+/** The same; the pool of a key is made if there is none. */
+const madePoolOf = (self: Any): OwnedPool => (self as unknown as Lending).lender as OwnedPool
+
 const poolable = (definition: ResourceDefinition.Any): Definition => {
   const recipe = definition as unknown as Definition
   if (recipe.kind === "temporal") return recipe
@@ -288,7 +291,7 @@ export const resize: {
   (self: Any, size: { readonly min?: number; readonly max?: number }): Effect.Effect<void>
 } = dual(2, (self: Any, size: { readonly min?: number; readonly max?: number }) =>
   Effect.sync(() => {
-    const pool = poolOf(self)
+    const pool = madePoolOf(self)
     pool.resize(internal.sizeOf(size.min ?? Math.min(pool.size.min, size.max ?? Infinity), size.max ?? pool.size.max))
   }))
 
@@ -296,7 +299,7 @@ export const resize: {
  * Lends nothing and makes nothing until {@link resume}: borrowers wait, as long as their timeout lets them. Those who
  * have an item keep it.
  */
-export const suspend = (self: Any): Effect.Effect<void> => Effect.sync(() => poolOf(self).suspend())
+export const suspend = (self: Any): Effect.Effect<void> => Effect.sync(() => madePoolOf(self).suspend())
 
 /**
  * Lends again after {@link suspend}.

@@ -20,26 +20,49 @@ export interface Aside {
   readonly late?: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
-export const runAside = (effect: Effect.Effect<unknown, unknown>, options: Aside): Fiber.Fiber<unknown, unknown> => {
-  const { context, done, late, limit, timers } = options
-  let isDone = false
-  const fiber = Effect.runForkWith(context)(effect)
-  const exit = fiber.pollUnsafe()
-  if (exit !== undefined) {
-    done(exit)
-    return fiber
+/** What runs aside. */
+export class RunningAside {
+  private readonly options: Aside
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private readonly timeout: Timeout
+  private isDone = false
+
+  constructor(effect: Effect.Effect<unknown, unknown>, options: Aside) {
+    const { context, limit, timers } = options
+    this.options = options
+    this.timeout = new Timeout(() => {
+      this.isDone = true
+      this.fiber.interruptUnsafe()
+      options.done(undefined)
+    })
+    this.fiber = Effect.runForkWith(context)(effect)
+    this.fiber.addObserver((exit) => this.ended(exit))
+    if (limit !== Infinity && !this.isDone) timers.arm(this.timeout, limit, timers.now() + limit)
   }
-  const timeout = new Timeout(() => {
-    isDone = true
-    fiber.interruptUnsafe()
-    done(undefined)
-  })
-  fiber.addObserver((exit) => {
-    if (isDone) return late?.(exit)
-    isDone = true
-    timers.cancel(timeout)
+
+  private ended(exit: Exit.Exit<unknown, unknown>): void {
+    const { done, late } = this.options
+    if (this.isDone) return late?.(exit)
+    this.isDone = true
+    this.letGo()
     done(exit)
-  })
-  if (limit !== Infinity && !isDone) timers.arm(timeout, limit, timers.now() + limit)
-  return fiber
+  }
+
+  interrupt(): void {
+    this.fiber.interruptUnsafe()
+  }
+
+  /** It is not limited any more. */
+  letGo(): void {
+    this.options.timers.cancel(this.timeout)
+  }
+
+  /** It is of no use any more. */
+  stop(): void {
+    this.letGo()
+    this.interrupt()
+  }
 }
+
+export const runAside = (effect: Effect.Effect<unknown, unknown>, options: Aside): RunningAside =>
+  new RunningAside(effect, options)

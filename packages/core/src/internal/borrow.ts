@@ -25,10 +25,8 @@ export class UseLease extends Lease {
     this.body = body
   }
 
-  /** Its frame may end before its body does, when that runs on a fiber of another frame. */
-  protected conditionAtEnd(): Condition {
-    return "inUse"
-  }
+  /** Its body may run on a fiber of another frame: then it goes on, and gives back by itself. */
+  protected conditionAtEnd(): undefined {}
 
   proceed(): AnyEffect {
     try {

@@ -119,7 +119,8 @@ export class KeyedPool {
   /** A pool that has nothing, and nobody waits for, is not needed. */
   private endUnused(pool: OwnedPool): boolean {
     if (pool.phase !== "open") return true
-    if (pool.total > 0 || pool.isAwaited) return false
+    const isAsPlanned = !pool.isSuspended && pool.size === this.plan.size
+    if (pool.total > 0 || pool.isAwaited || !isAsPlanned) return false
     pool.frame.close(Exit.void)
     return true
   }

@@ -63,10 +63,8 @@ export interface Place {
   readonly priority: number
 }
 
-/**
- * How an item comes back: `doubtful` when its use failed or was interrupted, `inUse` when somebody may still be using it.
- */
-export type Condition = "good" | "doubtful" | "inUse"
+/** How an item comes back: `doubtful` when its use failed or was interrupted. */
+export type Condition = "good" | "doubtful"
 
 export const conditionAfter = (exit: Exit.Exit<unknown, unknown>): Condition =>
   exit._tag === "Success" ? "good" : "doubtful"

@@ -65,6 +65,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   used = 0
   /** How many borrows there are. */
   borrows = 0
+  /** Items that are being checked for those in the queue. */
+  private checks = 0
   readonly stock: Stock
   // Its place among those that share room.
   readonly quota: Quota | undefined
@@ -214,6 +216,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   private letWait(lease: Lease): AnyEffect {
     this.admission.wait(lease)
+    if (this.stock.idle.first !== undefined) this.serveWaiting()
     return lease.await()
   }
 
@@ -302,11 +305,14 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (!lease.isRecorded) events.tell({ _tag: "Released", ...lease.stamp(now), share: true, held })
       if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...lease.stamp(now), held })
     }
-    if (condition === "inUse") item.isRetired = true
     if (condition === "good") item.checkedAt = now
-    else item.isInDoubt = true
+    else {
+      item.isInDoubt = true
+      if (item.users > 0 && this.config.validate !== undefined) this.stock.unlist(item)
+    }
     if (item.state === "ready") this.returned(item, now)
     if (this.phase !== "open") this.changed()
+    if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
   }
 
   private returned(item: Item, now: number): void {
@@ -340,8 +346,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     // Others that share the room may have waited for longer.
     if (item.users === 0 && this.quota?.isOwed(this, first.since) === true) return this.stock.end(item)
     if (isProven || !this.isDoubtful(item, now)) return this.pass(item, now)
+    this.checks++
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
+      this.checks--
       if (isGood) this.pass(item, this.registry.elapsed())
+      else this.serveWaiting()
     })
   }
 
@@ -367,7 +376,13 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private isServing(item: Item): boolean {
-    return !this.isSuspended && item.users < this.config.concurrency && !item.isRetired
+    return !this.isSuspended && this.hasRoom(item)
+  }
+
+  /** One in doubt has to be checked first, when nobody uses it. */
+  private hasRoom(item: Item): boolean {
+    if (item.isRetired || item.users >= this.config.concurrency) return false
+    return item.users === 0 || !item.isInDoubt || this.config.validate === undefined
   }
 
   private serve(item: Item, lease: Lease, now: number): void {
@@ -377,15 +392,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   /** Whoever comes next gets it, if there is some of it left. */
   private rest(item: Item): void {
-    if (item.users < this.config.concurrency && !item.isRetired) this.stock.list(item)
+    if (this.hasRoom(item)) this.stock.list(item)
     if (item.users === 0) this.care.rests(item)
   }
 
   // What becomes of the items.
-
-  create(): void {
-    this.stock.create(this.growth.failures)
-  }
 
   arrived(item: Item, now: number): void {
     this.growth.succeeded()
@@ -421,10 +432,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.changed()
   }
 
-  report(message: string): void {
-    this.registry.timers.warn(message)
-  }
-
   // What its owner asks for.
 
   invalidate(value: unknown): Effect.Effect<void> {
@@ -456,24 +463,19 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   resume(): void {
     this.isSuspended = false
-    while (this.queue.length > 0) {
+    this.serveWaiting()
+    this.growth.grow()
+  }
+
+  /** Idle items go to those who wait; as many are checked as there are borrowers for. */
+  private serveWaiting(): void {
+    while (!this.isSuspended && this.queue.length > this.checks * this.config.concurrency) {
       const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
       if (item === undefined) break
       this.stock.unlist(item)
       this.free(item, this.registry.elapsed(), false)
       if (item.isIdle) break
     }
-    this.growth.grow()
-  }
-
-  reportOverdue(lease: Lease): void {
-    const now = this.registry.elapsed()
-    lease.isOverdue = true
-    this.counts.overdue++
-    const { events } = this.registry
-    if (events.active) events.tell({ _tag: "BorrowOverdue", ...lease.stamp(now), held: now - lease.since })
-    const site = lease.callSite === undefined ? "" : ` (${lease.callSite})`
-    this.report(`An item of the pool "${this.name}" has been held for ${now - lease.since} ms by ${lease.place}${site}`)
   }
 
   grow(): void {

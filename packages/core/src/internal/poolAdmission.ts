@@ -73,7 +73,7 @@ export class Admission {
     pool.grow()
     // An item may have been made at once.
     if (lease.state !== states.waiting) return
-    const refused = hasWaited ? undefined : this.refusalOf(lease)
+    const refused = this.refusalOf(lease, hasWaited)
     if (refused !== undefined) {
       this.remove(lease)
       lease.refuse(Exit.fail(refused))
@@ -121,9 +121,9 @@ export class Admission {
     return this.lastReport = new Report(pool)
   }
 
-  private refusalOf(lease: Lease): unknown {
+  private refusalOf(lease: Lease, hasWaited: boolean): unknown {
     const { pool } = this
-    if (this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
+    if (!hasWaited && this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
       pool.counts.overloaded++
       return this.report().overloaded(lease, "maxWaiting", 0)
     }

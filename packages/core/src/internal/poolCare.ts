@@ -6,6 +6,7 @@
 import type { Lease } from "./lease.ts"
 import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
+import type { Counts } from "./poolStats.ts"
 import type { Stock } from "./poolStock.ts"
 import type { Registry } from "./registry.ts"
 import { Timeout } from "./timers.ts"
@@ -17,7 +18,8 @@ export interface Cared {
   readonly total: number
   readonly leases: Iterable<Lease>
   readonly stock: Stock
-  reportOverdue(lease: Lease): void
+  readonly name: string
+  readonly counts: Counts
 }
 
 export class Care {
@@ -97,11 +99,21 @@ export class Care {
     if (config.overdueAfter < Infinity) {
       for (const lease of leases) {
         if (lease.isOverdue) continue
-        if (now - lease.since >= config.overdueAfter) this.pool.reportOverdue(lease)
+        if (now - lease.since >= config.overdueAfter) this.reportOverdue(lease, now)
         else due = Math.min(due, lease.since + config.overdueAfter)
       }
     }
     if (due < this.at) this.wakeAt(due)
+  }
+
+  private reportOverdue(lease: Lease, now: number): void {
+    const { counts, name, registry: { events, timers } } = this.pool
+    const held = now - lease.since
+    lease.isOverdue = true
+    counts.overdue++
+    if (events.active) events.tell({ _tag: "BorrowOverdue", ...lease.stamp(now), held })
+    const site = lease.callSite === undefined ? "" : ` (${lease.callSite})`
+    timers.warn(`An item of the pool "${name}" has been held for ${held} ms by ${lease.place}${site}`)
   }
 
   private lookAfter(item: Item, now: number): void {

@@ -89,11 +89,21 @@ class Ending extends Owned {
     closer.ended(this)
   }
 
+  /** It has to end sooner; it may have begun. Before that, it may as well be later. */
+  shorten(limit: number): void {
+    const { timers } = this.pool.registry
+    const { timeout } = this
+    if (timeout === undefined) this.limit = limit
+    else if (timeout.queue !== undefined && timers.now() + limit < timeout.at) {
+      timers.cancel(timeout)
+      timers.arm(timeout, limit, timers.now() + limit)
+    }
+  }
+
   private arm(run: () => void): void {
-    if (this.limit === Infinity) return
     const { timers } = this.pool.registry
     this.timeout = new Timeout(run)
-    timers.arm(this.timeout, this.limit, timers.now() + this.limit)
+    if (this.limit !== Infinity) timers.arm(this.timeout, this.limit, timers.now() + this.limit)
   }
 
   private force(): void {
@@ -108,6 +118,7 @@ class Ending extends Owned {
     if (this.isOver) return
     this.isOver = true
     if (this.timeout !== undefined) this.pool.registry.timers.cancel(this.timeout)
+    this.pool.stock.letGo()
     this.pool.ended()
   }
 }
@@ -149,7 +160,8 @@ export class OwnedPool extends Pool {
     this.stock.retire(this.stock.items)
     for (const item of Array.from(this.stock.items)) {
       // One that can not be interrupted is left behind, as in any frame that ends.
-      if (this.interruptible) item.creation?.interruptUnsafe()
+      if (item.state !== "creating") continue
+      if (this.interruptible) item.aside?.interrupt()
       else if (this.stock.cancel(item)) this.growth.cancelled()
     }
     this.changed()
@@ -174,16 +186,15 @@ export class OwnedPool extends Pool {
 
   reportHolders(holders: ReadonlyArray<Holder>): void {
     const who = holders.map(({ age, frame }) => `\n  - ${frame}, for ${age} ms`).join("")
-    this.report(`The pool "${this.name}" is closed while items of it are in use:${who}`)
+    this.registry.timers.warn(`The pool "${this.name}" is closed while items of it are in use:${who}`)
   }
 
   /** Ends it ahead of its scope, and answers who still held something. */
   end(serveWaiting: boolean, limit: number | undefined): Effect.Effect<ReadonlyArray<Holder>> {
     const ending = this.ending!
-    if (this.phase === "open") {
-      if (limit !== undefined) ending.limit = limit
-      if (serveWaiting) this.drain()
-    } else if (!serveWaiting) this.shut()
+    if (limit !== undefined) ending.shorten(limit)
+    if (this.phase === "open" && serveWaiting) this.drain()
+    else if (this.phase === "draining" && !serveWaiting) this.shut()
     return Effect.map(
       Effect.suspend(() => closeFrame(this.frame, Exit.void) ?? Effect.void),
       () => ending.holders

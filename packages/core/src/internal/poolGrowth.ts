@@ -22,8 +22,8 @@ export interface Growing extends Sharing {
   readonly waiting: number
   /** Borrows there are. */
   readonly borrows: number
-  /** Starts to make one. */
-  create(): void
+  /** Starts to make one, after so many failures in a row. */
+  readonly stock: { create(knownFailures: number): void }
 }
 
 export class Growth {
@@ -52,7 +52,7 @@ export class Growth {
       if (this.failures > 0 && !this.mayRetry(waitedFor > 0)) return
       if (pool.quota?.take(pool) === false) return
       this.creating++
-      pool.create()
+      pool.stock.create(this.failures)
     }
   }
 

@@ -17,11 +17,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as EffectPool from "effect/Pool"
 import * as Scope from "effect/Scope"
 import { allocateIn } from "./allocate.ts"
 import type { Temporal } from "./allocation.ts"
+import type { RunningAside } from "./aside.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Lease, Lent } from "./lease.ts"
@@ -75,8 +75,8 @@ export class Item implements Lent {
   isInDoubt = false
   /** Told when it has been released, or left behind. */
   readonly onGone: Array<() => void> = []
-  /** The fiber that makes it, as long as it does. */
-  creation: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** What is being done to it: its creation, a check, a reset, its release. */
+  aside: RunningAside | undefined = undefined
   private record: Temporal | undefined = undefined
   private slot: Slot | undefined = undefined
   private readonly lease = Scope.makeUnsafe()

@@ -90,12 +90,7 @@ export class Quota {
     if (pool.isIdling) this.idling.remove(pool)
     pool.isIdling = true
     this.idling.append(pool)
-    for (const starved of this.starved) {
-      if (starved !== pool) {
-        pool.endIdle()
-        return
-      }
-    }
+    if (this.isOwed(pool, Infinity)) pool.endIdle()
   }
 
   /** The pool has no idle items any more. */

@@ -44,7 +44,6 @@ export interface Keeper extends Sharing {
   free(item: Item, now: number, isProven: boolean): void
   /** An item has left. */
   left(): void
-  report(message: string): void
 }
 
 export class Stock {
@@ -108,7 +107,7 @@ export class Stock {
     const since = registry.elapsed()
     this.items.add(item)
     if (this.items.size > counts.totalHighWaterMark) counts.totalHighWaterMark = this.items.size
-    item.creation = runAside(item.create(life, frame, definition, params), {
+    item.aside = runAside(item.create(life, frame, definition, params), {
       context,
       timers: registry.timers,
       limit: config.createTimeout,
@@ -167,11 +166,16 @@ export class Stock {
     this.abandoned++
   }
 
+  /** What is still under way goes on without a limit, so that no timer outlives the pool. */
+  letGo(): void {
+    for (const item of this.items) item.aside?.letGo()
+  }
+
   /** Stops making an item; answers false when that was not under way. */
   cancel(item: Item): boolean {
     if (item.state !== "creating") return false
     this.abandon(item)
-    item.creation?.interruptUnsafe()
+    item.aside?.stop()
     return true
   }
 
@@ -195,10 +199,14 @@ export class Stock {
   end(item: Item): void {
     const { config, counts, registry } = this.keeper
     this.unlist(item)
-    if (item.state === "busy") this.busy--
+    const wasBusy = item.state === "busy"
     item.state = "closing"
     this.closing++
-    runAside(item.end(this.making.life), {
+    if (wasBusy) {
+      this.busy--
+      item.aside?.stop()
+    }
+    item.aside = runAside(item.end(this.making.life), {
       context: this.making.context,
       timers: registry.timers,
       limit: config.releaseTimeout,
@@ -206,7 +214,7 @@ export class Stock {
         this.closing--
         if (exit === undefined) {
           this.abandon(item)
-          this.keeper.report(`A release of the pool "${config.name}" takes longer than ${config.releaseTimeout} ms`)
+          registry.timers.warn(`A release of the pool "${config.name}" takes longer than ${config.releaseTimeout} ms`)
         } else {
           item.state = "gone"
           this.forget(item)
@@ -283,7 +291,8 @@ export class Stock {
     this.unlist(item)
     item.state = "busy"
     this.busy++
-    runAside(Effect.suspend(() => hook(item.value) as Effect.Effect<unknown, unknown>), {
+    const once = Effect.scoped(Effect.suspend(() => hook(item.value) as Effect.Effect<unknown, unknown>))
+    item.aside = runAside(once, {
       context: this.making.context,
       timers: this.keeper.registry.timers,
       limit,

@@ -31,8 +31,12 @@ export class Statistics {
   }
 
   onReleased(held: number): void {
-    this.released++
     this.live--
+    this.onReturned(held)
+  }
+
+  onReturned(held: number): void {
+    this.released++
     this.holdTotal += held
     if (held > this.holdMax) this.holdMax = held
   }
