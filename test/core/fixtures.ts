@@ -38,8 +38,10 @@ export const makeLog = () => {
 }
 
 /** Defines something of a kind that a loop runs over; to the compiler it is temporal. */
-export const define = (kind: "temporal" | "shared" | "persistent"): typeof ResourceDefinition.temporal =>
-  ResourceDefinition[kind] as typeof ResourceDefinition.temporal
+export const define = (kind: "temporal" | "shared" | "persistent"): typeof ResourceDefinition.temporal => {
+  const { persistent, shared, temporal } = ResourceDefinition
+  return { persistent, shared, temporal }[kind] as typeof temporal
+}
 
 /** A resource that costs what its params say. */
 export const Costly = ResourceDefinition.temporal("costly", {

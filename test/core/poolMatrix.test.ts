@@ -5,14 +5,16 @@ import { TestClock } from "effect/testing"
 import { settle, start } from "./fixtures.ts"
 import { assertSane, makeStock, working } from "./poolFixtures.ts"
 
-const outcomes = ["ok", "error", "slow", "never"] as const
+const outcomes = ["ok", "fails", "dies", "slow", "never"] as const
 type Outcome = (typeof outcomes)[number]
 
 const hook = (outcome: Outcome): Effect.Effect<void, string> =>
   outcome === "ok"
     ? Effect.void
-    : outcome === "error"
+    : outcome === "fails"
     ? Effect.fail("no")
+    : outcome === "dies"
+    ? Effect.die("no")
     : outcome === "slow"
     ? Effect.sleep(7)
     : Effect.never
@@ -23,7 +25,7 @@ const run = (create: Outcome, validate: Outcome, reset: Outcome, release: Outcom
     const trouble: Array<string> = []
     const stock = makeStock({
       create: () => hook(create),
-      release: () => release === "error" ? Effect.die("no") : Effect.orDie(hook(release))
+      release: () => Effect.orDie(hook(release))
     })
     const pool = yield* ResourcePool.make(stock.Thing, {
       max: 2,
@@ -71,7 +73,7 @@ const run = (create: Outcome, validate: Outcome, reset: Outcome, release: Outcom
     if (end.pollUnsafe() === undefined) trouble.push("the end hangs")
     const { creating, idle, total, used, waiting } = yield* ResourcePool.stats(pool)
     if (total + idle + used + creating + waiting !== 0) trouble.push("something is left")
-    if (stock.state.mostOpen > 2 && release !== "never" && release !== "error") trouble.push("too many at once")
+    if (stock.state.mostOpen > 2 && (release === "ok" || release === "slow")) trouble.push("too many at once")
     if ((release === "ok" || release === "slow") && stock.open().length > 0) trouble.push("an item is open")
     yield* Fiber.interruptAll(fibers)
     return [...trouble, ...stock.wrong]

@@ -107,7 +107,7 @@ const run = (seed: number) =>
   })
 
 describe("Whatever is done to a pool at random (puddle),", () => {
-  for (let part = 0; part < 6; part++) {
+  for (let part = 0; part < 14; part++) {
     it.effect(
       `nobody is lost, and nothing is left: seeds ${part * 120} to ${part * 120 + 119}`,
       () =>

@@ -101,7 +101,7 @@ describe("A pool of worker threads", () => {
         worker.run({ do: "thread" })
       const first = yield* ResourcePool.use(pool, id)
       // Behind the back of the worker, as a bug in its script would.
-      yield* ResourcePool.use(pool, (worker) => Effect.sync(() => worker.raw.postMessage({ do: "spin" })))
+      yield* ResourcePool.use(pool, (worker) => Effect.sync(() => worker.raw.postMessage({ do: "spin" }, [])))
       const second = yield* ResourcePool.use(pool, id)
       assert.notStrictEqual(second, first)
       const { counts, total } = yield* ResourcePool.stats(pool)
