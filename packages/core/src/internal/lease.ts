@@ -245,6 +245,11 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
     return this.number === 0 ? this.number = ++this.lender.registry.allocations : this.number
   }
 
+  /** Has its frame yet to pay for it? */
+  get isPaying(): boolean {
+    return !this.isCharged && !this.isRecorded && this.frame !== undefined
+  }
+
   /** The path of its frame; outside of frames, its fiber has to do. */
   get place(): string {
     return this.frame?.path ?? `fiber #${this.fiber.id}`

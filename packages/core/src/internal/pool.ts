@@ -79,7 +79,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   protected readonly queue: Queue<Lease>
   protected readonly growth: Growth
   protected readonly care: Care
-  private readonly isFifo: boolean
   /** Told whenever an item has come or gone, or someone has given one back. */
   private readonly onChange = new Set<() => void>()
 
@@ -100,7 +99,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.size = size
     this.frame = frame
     this.registry = frame.registry
-    this.isFifo = config.order === "fifo"
     this.admission = new Admission(this)
     this.queue = this.admission.queue
     this.quota = parts.quota
@@ -171,7 +169,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   lend(lease: Lease): AnyEffect {
     if (this.phase === "open" && this.queue.length === 0 && !this.isSuspended) {
-      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
+      const item = this.stock.next
       if (item !== undefined && this.borrowCost === undefined) {
         const now = this.registry.elapsed()
         if (this.isFit(item, now)) return this.lendAtOnce(item, lease, now)
@@ -199,19 +197,28 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   /** Nothing can be handed over at once, or only after a closer look. */
   private lendSlowly(lease: Lease): AnyEffect {
-    const isIn = this.phase === "open" || (this.phase === "draining" && lease.deadline >= 0)
-    if (!isIn) return Exit.fail(closed(this, lease))
+    if (!this.isIn(lease)) return this.turnAway(lease)
     const refused = this.charge(lease)
     if (refused !== undefined) return refused
     if (this.isSuspended || this.queue.length > 0) return this.letWait(lease)
     const now = this.registry.elapsed()
     for (;;) {
-      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
-      if (item === undefined) return this.letWait(lease)
+      const item = this.stock.next
+      // The pool of a key may have ended with its last item.
+      if (item === undefined) return this.isIn(lease) ? this.letWait(lease) : this.turnAway(lease)
       if (this.isFit(item, now)) return this.lendAtOnce(item, lease, now)
       if (now < item.expiresAt) return this.lendChecked(item, lease)
       this.stock.retire([item])
     }
+  }
+
+  private isIn(lease: Lease): boolean {
+    return this.phase === "open" || (this.phase === "draining" && lease.deadline >= 0)
+  }
+
+  /** Elsewhere it begins again. */
+  private turnAway(lease: Lease): AnyEffect {
+    return this.lender === this ? Exit.fail(closed(this, lease)) : lease
   }
 
   private letWait(lease: Lease): AnyEffect {
@@ -221,10 +228,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private charge(lease: Lease): Exit.Exit<never, unknown> | undefined {
-    if (this.borrowCost === undefined || lease.isCharged || lease.isRecorded || lease.frame === undefined) {
-      return undefined
-    }
-    const refused = chargeTo(lease.frame, this.borrowCost, this.name)
+    if (this.borrowCost === undefined || !lease.isPaying) return undefined
+    const refused = chargeTo(lease.frame!, this.borrowCost, this.name)
     if (refused === undefined) lease.isCharged = true
     return refused
   }
@@ -272,10 +277,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.counts.cancelled++
     if (lease.state === states.waiting) this.admission.remove(lease)
     else this.admission.endCheck(lease)
-    this.gaveUp()
-  }
-
-  gaveUp(): void {
     this.changed()
   }
 
@@ -393,7 +394,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Whoever comes next gets it, if there is some of it left. */
   private rest(item: Item): void {
     if (this.hasRoom(item)) this.stock.list(item)
-    if (item.users === 0) this.care.rests(item)
+    if (item.users > 0) return
+    this.care.rests(item)
+    this.quota?.idles(this)
   }
 
   // What becomes of the items.
@@ -458,7 +461,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   suspend(): void {
-    this.isSuspended = true
+    this.isSuspended = this.phase === "open"
   }
 
   resume(): void {
@@ -470,7 +473,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Idle items go to those who wait; as many are checked as there are borrowers for. */
   private serveWaiting(): void {
     while (!this.isSuspended && this.queue.length > this.checks * this.config.concurrency) {
-      const item = this.isFifo ? this.stock.idle.first : this.stock.idle.last
+      const item = this.stock.next
       if (item === undefined) break
       this.stock.unlist(item)
       this.free(item, this.registry.elapsed(), false)
@@ -493,7 +496,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.onChange.add(look)
   }
 
-  protected changed(): void {
+  /** Whoever watches looks again. */
+  changed(): void {
     for (const look of this.onChange) look()
   }
 }

@@ -31,8 +31,8 @@ export interface Admitting extends Standing, Lender {
   readonly counts: Counts
   /** Makes items for those who wait, if it can. */
   grow(): void
-  /** Somebody has left the queue without an item. */
-  gaveUp(): void
+  /** Somebody has left the queue without an item, for instance. */
+  changed(): void
 }
 
 export class Admission {
@@ -77,7 +77,7 @@ export class Admission {
     if (refused !== undefined) {
       this.remove(lease)
       lease.refuse(Exit.fail(refused))
-      return pool.gaveUp()
+      return pool.changed()
     }
     if (queue.length > counts.waitingHighWaterMark) counts.waitingHighWaterMark = queue.length
     if (lease.deadline !== never && (this.timeout.queue === undefined || lease.deadline < this.timeout.at)) {
@@ -102,7 +102,7 @@ export class Admission {
       this.pool.counts.timeouts++
       this.endCheck(lease)
       this.refuse(lease, new Report(this.pool).timeout(lease, "validate"))
-      this.pool.gaveUp()
+      this.pool.changed()
     })
     timers.arm(lease.timeout, this.pool.config.acquireTimeout, lease.deadline)
   }
@@ -214,6 +214,6 @@ export class Admission {
     }
     // Whoever is told may wait again at once.
     for (const lease of told) resume(lease)
-    pool.gaveUp()
+    pool.changed()
   }
 }

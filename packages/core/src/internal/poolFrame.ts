@@ -69,7 +69,7 @@ class Ending extends Owned {
     let isInline = true
     pool.watch(() => {
       if (pool.phase === "draining" && !pool.isAwaited) pool.shut()
-      if (pool.total > 0 && !this.isOver) return false
+      if ((pool.phase === "draining" || pool.total > 0) && !this.isOver) return false
       if (this.isOver) return true
       this.over()
       if (!isInline) closer.ended(this)

@@ -63,6 +63,11 @@ export class Stock {
     this.making = making
   }
 
+  /** What is lent next. */
+  get next(): Item | undefined {
+    return this.keeper.config.order === "fifo" ? this.idle.first : this.idle.last
+  }
+
   *leases(): Generator<Lease> {
     for (const item of this.items) {
       for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
@@ -74,7 +79,6 @@ export class Stock {
     if (item.isIdle) return
     item.isIdle = true
     this.idle.insertAfter(this.colderThan(item), item)
-    this.keeper.quota?.idles(this.keeper)
   }
 
   /** The item that it comes after. One that was only looked at goes back to where it was. */
