@@ -2,19 +2,13 @@
  * `npm run bench`: prints ours against those it is compared with, and fails when a bar is not held. With `kernel` or
  * `pools` as its argument it measures only that.
  */
-import { Effect } from "effect"
 import { cpus } from "node:os"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
-import { inProcesses } from "./apart.ts"
-import { isHeld, table } from "./harness.ts"
+import { inProcess, inProcesses } from "./apart.ts"
+import { isHeld, median, table } from "./harness.ts"
 import type { Measured } from "./harness.ts"
 import { comparisons } from "./kernel.ts"
-import { million } from "./million.ts"
+import type { Million } from "./million.ts"
 import { pools, versionOf } from "./pools.ts"
-
-setFlagsFromString("--expose-gc")
-globalThis.gc = runInNewContext("gc")
 
 /** Prints all, and answers whether all bars are held. */
 const kernel = async (): Promise<boolean> => {
@@ -22,7 +16,10 @@ const kernel = async (): Promise<boolean> => {
   for (const which of comparisons.keys()) rows.push(...await inProcesses(7, "compare.ts", String(which)))
   console.log(table(rows))
 
-  const { bytesEach, slowdown } = await Effect.runPromise(million)
+  const all: Array<Million> = []
+  for (let i = 0; i < 3; i++) all.push(await inProcess("compare.ts", "million") as Million)
+  const bytesEach = median(all.map((one) => one.bytesEach))
+  const slowdown = median(all.map((one) => one.slowdown))
   console.log(`
 A million live allocations: ${Math.round(bytesEach)} bytes each over the bare value (bar: 256); allocate + release \
 costs ${slowdown.toFixed(2)} of what it costs with a thousand live (bar: 1.15).
