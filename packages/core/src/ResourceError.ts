@@ -186,7 +186,7 @@ const poolState = {
  * Why a pool had nothing to lend:
  *
  * - `backlog`: items come and go, but more borrowers wait than they can serve in time
- * - `slowHolders`: every item is held for longer than the borrower could wait
+ * - `slowHolders`: every item has been held for longer than half the time that the borrower could wait
  * - `leak`: some item is held for longer than `overdueAfter`
  * - `creationFailing`: new items can not be made; `cause` says what with
  * - `creationSlow`: a new item was being made, but did not arrive in time

@@ -99,7 +99,7 @@ export class Report {
       if (age > config.overdueAfter) return "leak"
       youngest = Math.min(youngest, age)
     }
-    return youngest >= config.acquireTimeout ? "slowHolders" : "backlog"
+    return youngest >= config.acquireTimeout / 2 ? "slowHolders" : "backlog"
   }
 
   /** Who has had an item for longest comes first. */
