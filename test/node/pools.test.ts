@@ -22,7 +22,7 @@ describe("A pool of SQLite connections", () => {
           min: 1,
           max: 4,
           acquireTimeout: "10 seconds",
-          validate: (database) => Effect.try({ try: () => database.exec("SELECT 1"), catch: (error) => error }),
+          validate: (database) => Effect.sync(() => database.exec("SELECT 1")),
           reset: (database) => Effect.sync(() => database.isTransaction && database.exec("ROLLBACK"))
         })
         yield* ResourcePool.use(
