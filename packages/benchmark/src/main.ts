@@ -17,7 +17,7 @@ const kernel = async (): Promise<boolean> => {
   console.log(table(rows))
 
   const all: Array<Million> = []
-  for (let i = 0; i < 3; i++) all.push(await inProcess("compare.ts", "million") as Million)
+  for (let i = 0; i < 5; i++) all.push(await inProcess("compare.ts", "million") as Million)
   const bytesEach = median(all.map((one) => one.bytesEach))
   const slowdown = median(all.map((one) => one.slowdown))
   console.log(`
