@@ -210,6 +210,20 @@ describe("At its deadline a frame", () => {
       assert.strictEqual(yield* Fiber.join(fiber), 20)
     }).pipe(Effect.scoped, Effect.provide(ResourceManager.layer())))
 
+  it.effect("is not held by an acquisition of its body that the end of the manager has left behind", () =>
+    Effect.gen(function*() {
+      const { close, context, timers } = yield* makeManager()
+      const fiber = yield* ResourceManager.allocate(Late).pipe(
+        TimeFrame.run({ name: "frame", timeout: "20 millis", gracePeriod: "10 seconds" }),
+        Effect.provideContext(context),
+        Effect.forkDetach({ startImmediately: true })
+      )
+      yield* close
+      yield* TestClock.adjust("20 millis")
+      assert.isDefined(fiber.pollUnsafe(), "its caller waits for the grace period")
+      assert.strictEqual(timers.sleeping, 0, "a timer of the closed manager runs")
+    }))
+
   it.effect("waits out its body although something of a set has not begun yet", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe()

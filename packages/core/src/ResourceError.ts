@@ -278,7 +278,10 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
 export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
   pool: Schema.String,
   requestedBy: Schema.String,
-  /** Who holds what, and waits for what, all the way round; the borrower that was refused is the last one. */
+  /**
+   * Who holds what, and waits for what, all the way round; the borrower that was refused is the last one. Of longer ones
+   * the last 100.
+   */
   cycle: Schema.Array(Schema.Struct({
     frame: Schema.String,
     /** The pools that it holds items of. */

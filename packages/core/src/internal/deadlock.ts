@@ -13,13 +13,19 @@ import type { AnyFiber, Lease, Lender } from "./lease.ts"
 /** Who holds something and waits, by the number of the fiber. */
 const waitingHolders = new Map<number, Lease>()
 
+/** Whoever has one of these can make room for a borrower by giving it back. */
+export interface Room {
+  /** Will there be room even if none of them is given back? */
+  readonly hasPromise: boolean
+  readonly leases: Iterable<Lease>
+}
+
 /** A pool, as far as the search has to know it. */
 export interface Source extends Lender {
   /** Is there someone else than its holders who can bring an item? */
   readonly hasPromise: boolean
-  readonly leases: Iterable<Lease>
-  /** Any of these can make room for a borrower by giving back: its own leases, or those of pools that it shares with. */
-  readonly givers: Iterable<Lease>
+  /** Its own leases, or those of all pools that it shares room with. */
+  readonly room: Room
 }
 
 /** The fibers that can not go on before the lease has its item: its own, and those that wait for its frames to end. */
@@ -46,27 +52,35 @@ const isHolder = (lease: Lease): boolean => {
   return false
 }
 
-/** Is the lease about to wait for ever? Otherwise it is known to wait until {@link leave}. */
+/**
+ * Would the lease wait for ever? Answers those who wait for one another then, itself last. Otherwise it is known to wait
+ * until {@link leave}.
+ */
 export const wouldDeadlock = (lease: Lease, source: Source): ReadonlyArray<Lease> | undefined => {
   if (!isHolder(lease)) return undefined
-  const fibers = stalled(lease)
-  for (const fiber of fibers) waitingHolders.set(fiber.id, lease)
-  const seen = new Set<Lender>()
+  for (const fiber of stalled(lease)) waitingHolders.set(fiber.id, lease)
   const blocked = new Set<Lease>()
-  if (canGive(source, seen, blocked)) return undefined
+  if (isHopeful(source, blocked)) return undefined
   leave(lease)
-  return [...Array.from(blocked).filter((other) => other !== lease), lease]
+  blocked.delete(lease)
+  return [...blocked, lease]
 }
 
-const canGive = (source: Source, seen: Set<Lender>, blocked: Set<Lease>): boolean => {
-  if (source.hasPromise) return true
-  seen.add(source)
-  for (const lease of source.givers) {
-    const waits = lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
-    if (waits === undefined) return true
-    blocked.add(waits)
-    const other = waits.lender as Source
-    if (!seen.has(other) && canGive(other, seen, blocked)) return true
+/** Can anybody bring an item? If not, those who are in the way are in `blocked`. Looks once at each pool and room. */
+const isHopeful = (source: Source, blocked: Set<Lease>): boolean => {
+  const sources = new Set([source])
+  const rooms = new Set<Room>()
+  for (const { hasPromise, room } of sources) {
+    if (hasPromise) return true
+    if (rooms.has(room)) continue
+    if (room.hasPromise) return true
+    rooms.add(room)
+    for (const lease of room.leases) {
+      const waits = lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
+      if (waits === undefined) return true
+      blocked.add(waits)
+      sources.add(waits.lender as Source)
+    }
   }
   return false
 }
@@ -83,14 +97,16 @@ export const leave = (lease: Lease): void => {
   }
 }
 
-/** The pools that a waiting lease's fiber holds items of, among those concerned. */
-export const heldBy = (lease: Lease, sources: Iterable<Source>): ReadonlyArray<string> => {
-  const fibers = new Set(stalled(lease).map(({ id }) => id))
-  const names = new Set<string>()
-  for (const source of sources) {
-    for (const other of source.givers) {
-      if (fibers.has(holderOf(other).id)) names.add(other.lender.name)
+/** The pools that each of those who wait for one another has items of. */
+export const holdingsOf = (cycle: ReadonlyArray<Lease>): ReadonlyArray<ReadonlyArray<string>> => {
+  const held = new Map<number, Set<string>>()
+  for (const room of new Set(cycle.map(({ lender }) => (lender as Source).room))) {
+    for (const lease of room.leases) {
+      const { id } = holderOf(lease)
+      const names = held.get(id)
+      if (names === undefined) held.set(id, new Set([lease.lender.name]))
+      else names.add(lease.lender.name)
     }
   }
-  return Array.from(names)
+  return cycle.map((lease) => Array.from(new Set(stalled(lease).flatMap(({ id }) => Array.from(held.get(id) ?? [])))))
 }

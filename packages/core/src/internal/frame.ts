@@ -108,6 +108,8 @@ export class Frame extends Owned implements Scope.Scope {
   caller: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** A frame outside has closed without it. */
   isOutlived = false
+  /** It was closed while its body still ran, by someone who did not wait for that any longer. */
+  isBodyLeft = false
   /** Frames that its body is in at the moment, by `provide`. */
   visited: Array<Frame> | undefined = undefined
   /** What its body is releasing at the moment that belongs to another frame. */
@@ -302,11 +304,14 @@ export class Frame extends Owned implements Scope.Scope {
    * stuck not at all.
    */
   endBody(asker: Fiber.Fiber<unknown, unknown> | undefined): boolean {
-    const { fiber } = this
-    if (fiber === undefined || !this.isRunning) return false
-    if (fiber === asker || fiber.pollUnsafe() !== undefined) return false
-    fiber.interruptUnsafe()
+    if (!this.isRunning || !this.runsBeside(asker)) return false
+    this.fiber!.interruptUnsafe()
     return !(this.isRunning && this.isStuck)
+  }
+
+  /** Does its body run, on another fiber than that one? */
+  private runsBeside(fiber: Fiber.Fiber<unknown, unknown> | undefined): boolean {
+    return this.fiber !== undefined && this.fiber !== fiber && this.fiber.pollUnsafe() === undefined
   }
 
   outlive(): void {
@@ -360,6 +365,7 @@ export class Frame extends Owned implements Scope.Scope {
     if (this.phase === "closed") return Exit.void
     if (this.phase === "closing") return this.closing!.result
     this.phase = "closing"
+    this.isBodyLeft = this.runsBeside(asker)
     this.exit = exit
     if (this.last === undefined) {
       this.closed()

@@ -19,6 +19,7 @@ import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { chargeTo } from "./allocate.ts"
+import type { Room } from "./deadlock.ts"
 import { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
@@ -121,6 +122,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     return this.queue.length
   }
 
+  get unserved(): number {
+    return this.queue.length - this.checks * this.config.concurrency
+  }
+
   get total(): number {
     return this.stock.items.size
   }
@@ -143,12 +148,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   /** Can it bring an item, even if nobody who has one gives it back? */
   get hasPromise(): boolean {
-    if (this.isSuspended || this.used < this.total) return true
-    return this.total < this.size.max && this.quota?.hasPromise !== false
+    return this.isSuspended || this.used < this.total || (this.quota === undefined && this.total < this.size.max)
   }
 
-  get givers(): Iterable<Lease> {
-    return this.quota !== undefined && this.total < this.size.max ? leasesOf(this.quota) : this.leases
+  get room(): Room {
+    return this.quota !== undefined && this.total < this.size.max ? this.quota : this
   }
 
   /** Most borrowers come from one place: looked up once, it is known until another one comes. */
@@ -223,7 +227,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   private letWait(lease: Lease): AnyEffect {
     this.admission.wait(lease)
-    if (this.stock.idle.first !== undefined) this.serveWaiting()
     return lease.await()
   }
 
@@ -268,6 +271,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (isWanted) this.admission.endCheck(lease)
       if (isGood && isWanted && !this.isSuspended) this.hand(item, lease, now)
       if (isGood) this.pass(item, now)
+      // It waits before the item is ended: what is made instead is for this borrower.
+      else if (isWanted && this.isIn(lease)) this.admission.wait(lease)
       if (isWanted) resume(lease)
     })
     return lease.await()
@@ -300,6 +305,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     counts.returned++
     counts.useTotal += held
     if (held > counts.useMax) counts.useMax = held
+    // What came back before the pool ended is counted when it ends.
+    if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
     returns(lease.fiber)
     const { events } = this.registry
     if (events.active) {
@@ -313,7 +320,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     }
     if (item.state === "ready") this.returned(item, now)
     if (this.phase !== "open") this.changed()
-    if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
   }
 
   private returned(item: Item, now: number): void {
@@ -431,48 +437,18 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   left(): void {
+    const { total } = this
     this.growth.grow()
+    // After a resize nothing takes its place: some may have waited for that.
+    if (this.total === total && total >= this.size.max && this.queue.length > 0) this.admission.review()
     this.changed()
   }
 
-  // What its owner asks for.
-
-  invalidate(value: unknown): Effect.Effect<void> {
-    for (const item of this.stock.items) {
-      if (item.value === value && (item.state === "ready" || item.state === "busy")) return this.stock.retireNow([item])
-    }
-    return Effect.void
-  }
-
-  retireAll(): Effect.Effect<void> {
-    return this.stock.retireNow(this.stock.items)
-  }
-
-  resize(size: Size): void {
-    this.size = size
-    for (let item = this.stock.idle.first; item !== undefined;) {
-      const { next } = item
-      if (this.total - this.closing <= size.max) break
-      if (item.users === 0) this.stock.end(item)
-      item = next
-    }
-    this.care.review()
-    this.growth.grow()
-  }
-
-  suspend(): void {
-    this.isSuspended = this.phase === "open"
-  }
-
-  resume(): void {
-    this.isSuspended = false
-    this.serveWaiting()
-    this.growth.grow()
-  }
+  // What its owner sees to.
 
   /** Idle items go to those who wait; as many are checked as there are borrowers for. */
-  private serveWaiting(): void {
-    while (!this.isSuspended && this.queue.length > this.checks * this.config.concurrency) {
+  protected serveWaiting(): void {
+    while (!this.isSuspended && this.unserved > 0) {
       const item = this.stock.next
       if (item === undefined) break
       this.stock.unlist(item)
@@ -482,10 +458,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   grow(): void {
+    if (this.stock.idle.first !== undefined) this.serveWaiting()
     this.growth.grow()
   }
-
-  // Its end.
 
   /** Calls it now and on every change until it is done. */
   watch(isDone: () => boolean): void {
@@ -500,8 +475,4 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   changed(): void {
     for (const look of this.onChange) look()
   }
-}
-
-function* leasesOf(quota: Quota): Generator<Lease> {
-  for (const pool of quota.pools) yield* (pool as Pool).leases
 }

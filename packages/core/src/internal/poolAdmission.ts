@@ -127,10 +127,28 @@ export class Admission {
       pool.counts.overloaded++
       return this.report().overloaded(lease, "maxWaiting", 0)
     }
+    return this.deadlockOf(lease)
+  }
+
+  private deadlockOf(lease: Lease): unknown {
+    const { pool } = this
     const cycle = deadlock.wouldDeadlock(lease, pool)
     if (cycle === undefined) return undefined
     pool.counts.deadlocks++
     return new Report(pool).deadlock(lease, cycle)
+  }
+
+  /** There is less hope than there was: refuses those who would wait for ever from now on. */
+  review(): void {
+    const told: Array<Lease> = []
+    for (const lease of Array.from(this.queue)) {
+      const refused = this.deadlockOf(lease)
+      if (refused === undefined) continue
+      this.remove(lease)
+      lease.refuse(Exit.fail(refused))
+      told.push(lease)
+    }
+    for (const lease of told) resume(lease)
   }
 
   /** Takes a borrower out of the queue. */

@@ -7,17 +7,16 @@ import * as Exit from "effect/Exit"
 import type { Holder } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Frame } from "./frame.ts"
-import type { PoolFacts, PoolStanding } from "./frame.ts"
+import type { PoolFacts } from "./frame.ts"
 import { Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
-import { Pool } from "./pool.ts"
+import { OwnedPool } from "./ownedPool.ts"
+import type { PoolEnding } from "./ownedPool.ts"
 import type { Parts } from "./pool.ts"
 import { findGround } from "./poolGround.ts"
 import type { Ground } from "./poolGround.ts"
-import { inWords, Report } from "./poolReport.ts"
-import type { Stats } from "./poolStats.ts"
-import { closeFrame, inFrame } from "./run.ts"
-import type { Borrowing } from "./statistics.ts"
+import { Report } from "./poolReport.ts"
+import { inFrame } from "./run.ts"
 import { Timeout } from "./timers.ts"
 
 class PoolFrame extends Frame {
@@ -42,7 +41,7 @@ class PoolFrame extends Frame {
 }
 
 /** How a pool ends: borrowers are waited for, then all items are released side by side. */
-class Ending extends Owned {
+class Ending extends Owned implements PoolEnding {
   readonly pool: OwnedPool
   /** Nothing is waited for any more. */
   isOver = false
@@ -120,129 +119,6 @@ class Ending extends Owned {
     if (this.timeout !== undefined) this.pool.registry.timers.cancel(this.timeout)
     this.pool.stock.letGo()
     this.pool.ended()
-  }
-}
-
-/** A pool with the frame that it ends with. */
-export class OwnedPool extends Pool {
-  ending: Ending | undefined = undefined
-
-  /** What takes its place when it has ended ahead of those that it belongs to. */
-  successor: (() => OwnedPool) | undefined = undefined
-
-  get pool(): this {
-    return this
-  }
-
-  override get lender(): Pool {
-    return this.phase === "open" || this.successor === undefined ? this : this.successor()
-  }
-
-  /** Does anybody wait, be it for a check? */
-  get isAwaited(): boolean {
-    return this.waiting > 0 || this.admission.checking.size > 0
-  }
-
-  /** Takes nobody new. */
-  drain(): void {
-    if (this.phase === "open") this.phase = "draining"
-    this.isSuspended = false
-    this.resume()
-  }
-
-  /** Refuses all who wait, and ends what nobody uses. */
-  shut(): void {
-    if (this.phase === "closing" || this.phase === "closed") return
-    this.phase = "closing"
-    this.care.stop()
-    this.growth.stop()
-    this.admission.tellClosed()
-    this.stock.retire(this.stock.items)
-    for (const item of Array.from(this.stock.items)) {
-      // One that can not be interrupted is left behind, as in any frame that ends.
-      if (item.state !== "creating") continue
-      if (this.interruptible) item.aside?.interrupt()
-      else if (this.stock.cancel(item)) this.growth.cancelled()
-    }
-    this.changed()
-  }
-
-  /** Ends what is left, whoever uses it. */
-  force(): void {
-    for (const item of Array.from(this.stock.items)) {
-      if (this.stock.cancel(item)) this.growth.cancelled()
-      else if (item.state !== "closing") {
-        if (item.users > 0) this.used--
-        this.stock.end(item)
-      }
-    }
-    this.changed()
-  }
-
-  ended(): void {
-    this.phase = "closed"
-    this.registry.statisticsOf(this).add({ ...this.borrowing(), borrows: 0 })
-  }
-
-  reportHolders(holders: ReadonlyArray<Holder>): void {
-    const who = holders.map(({ age, frame }) => `\n  - ${frame}, for ${age} ms`).join("")
-    this.registry.timers.warn(`The pool "${this.name}" is closed while items of it are in use:${who}`)
-  }
-
-  /** Ends it ahead of its scope, and answers who still held something. */
-  end(serveWaiting: boolean, limit: number | undefined): Effect.Effect<ReadonlyArray<Holder>> {
-    const ending = this.ending!
-    if (limit !== undefined) ending.shorten(limit)
-    if (this.phase === "open" && serveWaiting) this.drain()
-    else if (this.phase === "draining" && !serveWaiting) this.shut()
-    return Effect.map(
-      Effect.suspend(() => closeFrame(this.frame, Exit.void) ?? Effect.void),
-      () => ending.holders
-    )
-  }
-
-  // What is told of it.
-
-  stats(): Stats {
-    const { counts, creationFailure, size: { max, min } } = this
-    return {
-      name: this.name,
-      ...this.standing(),
-      pending: this.waiting,
-      min,
-      max,
-      creationError: creationFailure === undefined ? undefined : inWords(creationFailure),
-      counts: { ...counts }
-    }
-  }
-
-  standing(): PoolStanding {
-    const { creating, phase, queue, size: { max, min }, total, used, waiting } = this
-    const { abandoned, busy, closing } = this.stock
-    const idle = total - used - creating - busy - closing
-    const { oldest } = queue
-    return {
-      state: phase === "open" && this.isSuspended ? "suspended" : phase,
-      min,
-      max,
-      total,
-      idle,
-      used,
-      creating,
-      busy,
-      closing,
-      abandoned,
-      waiting,
-      oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.elapsed() - oldest.since)
-    }
-  }
-
-  borrowing(): Borrowing {
-    return { borrows: this.borrows, ...this.counts }
-  }
-
-  override toJSON() {
-    return { _id: "ResourcePool", ...this.standing(), name: this.name, kind: this.kind }
   }
 }
 

@@ -19,7 +19,8 @@ export interface Growing extends Sharing {
   readonly total: number
   /** Those of them that will be gone soon. */
   readonly closing: number
-  readonly waiting: number
+  /** Those who wait, but for those whom an item is being checked for. */
+  readonly unserved: number
   /** Borrows there are. */
   readonly borrows: number
   /** Starts to make one, after so many failures in a row. */
@@ -47,7 +48,7 @@ export class Growth {
   grow(): void {
     const { pool } = this
     while (this.isRoom && pool.canGrow) {
-      const waitedFor = Math.ceil(pool.waiting / pool.config.concurrency) - this.creating
+      const waitedFor = Math.ceil(pool.unserved / pool.config.concurrency) - this.creating
       if (waitedFor <= 0 && this.wantedBesides <= 0) return
       if (this.failures > 0 && !this.mayRetry(waitedFor > 0)) return
       if (pool.quota?.take(pool) === false) return

@@ -112,6 +112,12 @@ export class Queue<T extends Standing<T>> {
     return this.lines.length === 1 ? this.lines[0]!.first : this.best((one) => one.since)
   }
 
+  *[Symbol.iterator](): Generator<T> {
+    for (const { first } of this.lines) {
+      for (let one = first; one !== undefined; one = one.behind) yield one
+    }
+  }
+
   private lineOf(priority: number): Line<T> {
     if (priority === 0) return this.lines[0]!
     let line = this.lines.find((line) => line.priority === priority)

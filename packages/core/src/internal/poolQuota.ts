@@ -4,6 +4,7 @@
  * A pool that may not make an item for want of room waits for its turn, and meanwhile the item that has been idle for
  * longest in any other pool is ended for it.
  */
+import type { Lease } from "./lease.ts"
 import type { Linked } from "./list.ts"
 import { LinkedList } from "./list.ts"
 
@@ -16,6 +17,8 @@ export interface Sharing extends Linked<Sharing> {
   /** Items in whatever state, and those of them that someone uses. */
   readonly total: number
   readonly used: number
+  /** All borrows. */
+  readonly leases: Iterable<Lease>
   /** Since when the one waits who waits for longest; `Infinity` when nobody does. */
   readonly oldestSince: number
   /** Ends the item that has been idle for longest; answers false if there is none. */
@@ -41,6 +44,10 @@ export class Quota {
       if (used < total) return true
     }
     return false
+  }
+
+  get leases(): Iterable<Lease> {
+    return leasesOf(this.pools)
   }
 
   /** Takes the room for one item, or sees to it that there will be some. */
@@ -99,4 +106,8 @@ export class Quota {
     pool.isIdling = false
     this.idling.remove(pool)
   }
+}
+
+function* leasesOf(pools: Iterable<Sharing>): Generator<Lease> {
+  for (const { leases } of pools) yield* leases
 }

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import { PoolClosed, PoolOverloaded, PoolTimeout, WouldDeadlock } from "../ResourceError.ts"
 import type { Holder, PoolReason } from "../ResourceError.ts"
-import { heldBy } from "./deadlock.ts"
+import { holdingsOf } from "./deadlock.ts"
 import type { Source } from "./deadlock.ts"
 import { listed, toHolder } from "./holders.ts"
 import type { Lease } from "./lease.ts"
@@ -20,6 +20,8 @@ export interface Standing extends Source {
   readonly waiting: number
   readonly size: Size
   readonly creationFailure: Cause.Cause<unknown> | undefined
+  /** All borrows. */
+  readonly leases: Iterable<Lease>
 }
 
 interface Holders {
@@ -64,15 +66,13 @@ export class Report {
   }
 
   deadlock(lease: Lease, cycle: ReadonlyArray<Lease>): WouldDeadlock {
-    const sources = new Set(cycle.map(({ lender }) => lender as Source))
+    const holdings = holdingsOf(cycle)
     return new WouldDeadlock({
       pool: this.pool.name,
       requestedBy: lease.place,
-      cycle: cycle.map((one) => ({
-        frame: one.place,
-        holds: heldBy(one, sources),
-        waitsFor: one.lender.name
-      })),
+      cycle: cycle.map((one, at) => ({ frame: one.place, holds: holdings[at]!, waitsFor: one.lender.name })).slice(
+        -listed
+      ),
       ...this.holders
     }, unchecked)
   }
@@ -104,7 +104,7 @@ export class Report {
 
   /** Who has had an item for longest comes first. */
   private list(): Holders {
-    const leases = Array.from(this.pool.givers).sort((a, b) => a.since - b.since)
+    const leases = Array.from(this.pool.room.leases).sort((a, b) => a.since - b.since)
     const holders = leases.slice(0, listed).map((lease) =>
       toHolder(lease.facts(), this.pool.registry.timeOf(this.now), 0)
     )

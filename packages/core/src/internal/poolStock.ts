@@ -55,6 +55,9 @@ export class Stock {
   busy = 0
   /** Those that were left behind. */
   abandoned = 0
+  /** Those that are released though their place was given away. */
+  private readonly leaving = new Set<Item>()
+  private isLetGo = false
   private readonly keeper: Keeper
   private readonly making: Making
 
@@ -172,7 +175,8 @@ export class Stock {
 
   /** What is still under way goes on without a limit, so that no timer outlives the pool. */
   letGo(): void {
-    for (const item of this.items) item.aside?.letGo()
+    this.isLetGo = true
+    for (const item of [...this.items, ...this.leaving]) item.aside?.letGo()
   }
 
   /** Stops making an item; answers false when that was not under way. */
@@ -187,17 +191,30 @@ export class Stock {
 
   /** Ends the life of an item that is out of the books. */
   private endLife(item: Item): void {
-    const { timers } = this.keeper.registry
-    runAside(item.end(this.making.life), {
+    const { config: { releaseTimeout }, registry: { timers } } = this.keeper
+    this.leaving.add(item)
+    item.aside = runAside(item.end(this.making.life), {
       context: this.making.context,
       timers,
-      limit: Infinity,
+      limit: this.isLetGo ? Infinity : releaseTimeout,
       done: (exit) => {
-        if (exit !== undefined && Exit.isFailure(exit)) {
+        this.leaving.delete(item)
+        if (exit === undefined) {
+          this.abandoned++
+          this.warnOfRelease()
+        } else if (Exit.isFailure(exit)) {
           timers.report("The release of an item died", exit.cause as Cause.Cause<never>)
         }
+      },
+      late: () => {
+        this.abandoned--
       }
     })
+  }
+
+  private warnOfRelease(): void {
+    const { config: { name, releaseTimeout }, registry: { timers } } = this.keeper
+    timers.warn(`A release of the pool "${name}" takes longer than ${releaseTimeout} ms`)
   }
 
   end(item: Item): void {
@@ -218,7 +235,7 @@ export class Stock {
         this.closing--
         if (exit === undefined) {
           this.abandon(item)
-          registry.timers.warn(`A release of the pool "${config.name}" takes longer than ${config.releaseTimeout} ms`)
+          this.warnOfRelease()
         } else {
           item.state = "gone"
           this.forget(item)
@@ -281,8 +298,10 @@ export class Stock {
         item.checkedAt = registry.elapsed()
         item.isInDoubt = false
       } else counts.validateFailed++
-      if (!isGood || item.isRetired) this.end(item)
-      done(isGood && !item.isRetired)
+      if (isGood && !item.isRetired) return done(true)
+      item.isRetired = true
+      done(false)
+      this.end(item)
     })
   }
 

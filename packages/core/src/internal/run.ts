@@ -169,7 +169,8 @@ class Apart extends Inline {
     this.expired()
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return
-    if (frame.isStuck || frame.gracePeriod <= 0) return this.leaveBehind()
+    // What it is stuck in has gone to another frame, when this one was closed without it.
+    if (frame.isBodyLeft || frame.isStuck || frame.gracePeriod <= 0) return this.leaveBehind()
     this.arm(frame.gracePeriod, frame.expiredAt! + frame.gracePeriod)
   }
 
