@@ -76,13 +76,28 @@ const isHopeful = (source: Source, blocked: Set<Lease>): boolean => {
     if (room.hasPromise) return true
     rooms.add(room)
     for (const lease of room.leases) {
-      const waits = lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
-      if (waits === undefined) return true
+      const waits = waitOf(lease)
+      if (waits === undefined) {
+        if (isEnough(lease)) return true
+        continue
+      }
       blocked.add(waits)
       sources.add(waits.lender as Source)
     }
   }
   return false
+}
+
+/** What the holder waits for, which has to come before it can give back what it has. */
+const waitOf = (lease: Lease): Lease | undefined => lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
+
+/** Does it help when only this one gives back? A retired item has to be given back by all. */
+const isEnough = ({ item }: Lease): boolean => {
+  if (item?.isRetired !== true) return true
+  for (let other = item.leases.first; other !== undefined; other = other.behind) {
+    if (waitOf(other) !== undefined) return false
+  }
+  return true
 }
 
 /** Who gives it back: the fiber that borrowed it, or when that is gone the one whose frame it ends with. */

@@ -39,6 +39,9 @@ type AnyEffect = Effect.Effect<any, any, any>
 /** What a lease knows of the item that it is a lease of. */
 export interface Lent {
   readonly value: unknown
+  /** It is lent to nobody any more, and ends when all have given it back. */
+  readonly isRetired: boolean
+  readonly leases: Line<Lease>
 }
 
 /** What a lease knows of the pool that it borrows from. */

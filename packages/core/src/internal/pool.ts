@@ -329,6 +329,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     }
     if (item.isRetired) {
       if (item.users === 0) this.stock.end(item)
+      // What has come back is of no use as long as others have the rest of it.
+      else if (this.queue.length > 0) this.admission.review()
       return
     }
     if (item.users === 0 && this.config.reset !== undefined) return this.stock.reset(item)
@@ -351,13 +353,14 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     const { first } = this.queue
     if (first === undefined || this.isSuspended) return this.pass(item, now)
     // Others that share the room may have waited for longer.
-    if (item.users === 0 && this.quota?.isOwed(this, first.since) === true) return this.stock.end(item)
+    if (item.users === 0 && this.quota?.isOwed(this, this.oldestSince) === true) return this.stock.end(item)
     if (isProven || !this.isDoubtful(item, now)) return this.pass(item, now)
     this.checks++
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
       this.checks--
       if (isGood) this.pass(item, this.registry.elapsed())
-      else this.serveWaiting()
+      // It may be for fewer than those who waited for it, or for none.
+      this.grow()
     })
   }
 

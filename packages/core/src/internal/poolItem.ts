@@ -15,9 +15,11 @@
  * when that lease is invalidated and returned. Only empty slots are ever acquired there, which can not fail; the value is
  * made afterwards, into the Scope.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as EffectPool from "effect/Pool"
+import { PreventSchedulerYield as PreventYield } from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { allocateIn } from "./allocate.ts"
 import type { Temporal } from "./allocation.ts"
@@ -43,13 +45,19 @@ const strategy: EffectPool.Strategy<Slot, never> = {
   reclaim: () => Effect.undefined
 }
 
+/**
+ * What Effect's Pool does to make a slot must not stop half way: a `get` that comes when its last look for work is over, but
+ * its permit not given back, waits until something else happens (effect 4.1.0).
+ */
+const inOneGo = Effect.provideService(PreventYield, true)
+
 /** The pool underneath, without a limit of its own. */
-export const makeLife: Effect.Effect<Life, never, Scope.Scope> = EffectPool.makeWithStrategy({
+export const makeLife: Effect.Effect<Life, never, Scope.Scope> = inOneGo(EffectPool.makeWithStrategy({
   acquire: Effect.map(Effect.scope, (scope) => new Slot(scope)),
   min: 0,
   max: Number.MAX_SAFE_INTEGER,
   strategy
-})
+}))
 
 export type ItemState = "creating" | "ready" | "busy" | "closing" | "abandoned" | "gone"
 
@@ -90,13 +98,16 @@ export class Item implements Lent {
   /** Makes the value, on the fiber that runs this. */
   create(life: Life, frame: Frame, definition: Definition, params: unknown): Effect.Effect<unknown, unknown> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Scope.provide(EffectPool.get(life), this.lease), (slot) => {
+      Effect.flatMap(inOneGo(Scope.provide(EffectPool.get(life), this.lease)), (slot) => {
         this.slot = slot
         const allocate = Effect.withFiber((fiber) =>
           allocateIn(frame, definition, params, fiber, restore, undefined)
         ) as Effect.Effect<Temporal, unknown>
         return Effect.flatMap(
-          Scope.addFinalizerExit(slot.scope, (exit) => this.release(exit)),
+          Effect.withFiber(({ context }) => {
+            const asUsual = Effect.provideService(PreventYield, Context.get(context, PreventYield))
+            return Scope.addFinalizerExit(slot.scope, (exit) => asUsual(this.release(exit)))
+          }),
           () =>
             Effect.map(allocate, (record) => {
               this.record = record
@@ -116,6 +127,6 @@ export class Item implements Lent {
   /** Ends its life: what was acquired is released. */
   end(life: Life): Effect.Effect<void> {
     const invalidated = this.slot === undefined ? Effect.void : EffectPool.invalidate(life, this.slot)
-    return Effect.uninterruptible(Effect.andThen(invalidated, Scope.close(this.lease, Exit.void)))
+    return Effect.uninterruptible(inOneGo(Effect.andThen(invalidated, Scope.close(this.lease, Exit.void))))
   }
 }

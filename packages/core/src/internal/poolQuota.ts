@@ -59,6 +59,8 @@ export class Quota {
     }
     if (this.starved.has(pool)) return false
     this.starved.add(pool)
+    // Nothing is ended for a spare one.
+    if (pool.oldestSince === Infinity) return false
     for (let other = this.idling.first; other !== undefined; other = other.next) {
       if (other !== pool && other.endIdle()) break
     }

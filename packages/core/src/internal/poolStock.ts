@@ -160,11 +160,12 @@ export class Stock {
     this.keeper.notMade(item, Exit.fail(error) as Exit.Failure<never, Error>, false)
   }
 
-  /** Its place was given away. */
+  /** Its place was given away: it is left behind until it has been released. */
   private arrivedLate(item: Item): void {
-    this.abandoned--
     item.state = "gone"
-    this.endLife(item)
+    this.endLife(item, () => {
+      this.abandoned--
+    })
   }
 
   private abandon(item: Item): void {
@@ -190,7 +191,7 @@ export class Stock {
   // Ending them.
 
   /** Ends the life of an item that is out of the books. */
-  private endLife(item: Item): void {
+  private endLife(item: Item, ended?: () => void): void {
     const { config: { releaseTimeout }, registry: { timers } } = this.keeper
     this.leaving.add(item)
     item.aside = runAside(item.end(this.making.life), {
@@ -199,16 +200,13 @@ export class Stock {
       limit: this.isLetGo ? Infinity : releaseTimeout,
       done: (exit) => {
         this.leaving.delete(item)
-        if (exit === undefined) {
-          this.abandoned++
-          this.warnOfRelease()
-        } else if (Exit.isFailure(exit)) {
+        if (exit === undefined) return this.warnOfRelease()
+        if (Exit.isFailure(exit)) {
           timers.report("The release of an item died", exit.cause as Cause.Cause<never>)
         }
+        ended?.()
       },
-      late: () => {
-        this.abandoned--
-      }
+      late: () => ended?.()
     })
   }
 
