@@ -26,6 +26,7 @@ interface Manifest {
   readonly private?: boolean
   readonly devDependencies?: Readonly<Record<string, string>>
   readonly exports?: Readonly<Record<string, unknown>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
 }
 
 const manifestIn = (directory: string): Manifest => JSON.parse(readFileSync(join(directory, "package.json"), "utf8"))
@@ -81,14 +82,19 @@ const pack = (directory: string): Promise<string | undefined> =>
 /** Every public subpath must load, and the internals must not. */
 const probe = (): string =>
   published.flatMap((directory) => {
-    const { name } = manifestIn(directory)
+    const { name, peerDependenciesMeta } = manifestIn(directory)
+    // A module that is named after an optional peer is there, but loads only where that is installed.
+    const load = (module: string): string =>
+      peerDependenciesMeta?.[module]?.optional === true
+        ? `await (await import("node:fs/promises")).access(new URL(import.meta.resolve("${name}/${module}")))`
+        : `await import("${name}/${module}")`
     const modules = globSync("*.ts", { cwd: join(directory, "src") }).map((file) => file.replace(/\.ts$/, ""))
     const internals = globSync("internal/*.ts", { cwd: join(directory, "src") }).map((file) =>
       file.replace(/\.ts$/, "")
     )
     return [
       `await import("${name}")`,
-      ...modules.filter((module) => module !== "index").map((module) => `await import("${name}/${module}")`),
+      ...modules.filter((module) => module !== "index").map(load),
       ...["index", "internal/any", ...internals].map((module) =>
         `await import("${name}/${module}").then(` +
         `() => { throw new Error("${name}/${module} can be imported") },` +

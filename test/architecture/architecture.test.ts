@@ -154,7 +154,12 @@ describe("a published package", () => {
         ...(exports["."] === undefined ? [`${at}: exports must hold ".".`] : []),
         ...of(name)
           .filter(({ module }) => module !== "index" && !/^(internal\/[\w-]+|[A-Z]\w*)$/.test(module))
-          .map((source) => `${source.path} is neither public (PascalCase.ts) nor internal (internal/name.ts).`)
+          // What works only with another package is named after that, and stays out of the index
+          .filter(({ module }) => manifestOf(name).peerDependenciesMeta?.[module]?.optional !== true)
+          .map((source) =>
+            `${source.path} is neither public (PascalCase.ts, or named after an optional peer) nor internal ` +
+            `(internal/name.ts).`
+          )
       ]
     }))
   })

@@ -29,6 +29,7 @@ export interface Manifest {
   readonly name: string
   readonly private?: boolean
   readonly exports?: Readonly<Record<string, unknown>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
 }
 
 export const packageNames: ReadonlyArray<string> = readdirSync(join(root, "packages"), { withFileTypes: true })

@@ -8,14 +8,17 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type { Findings, Mode, Point, Ran, Scenario } from "./internal/run.ts"
-import { execute } from "./internal/run.ts"
+import type { Findings } from "./internal/run.ts"
+import type { Mode, Point, Ran, Scenario } from "./internal/sweepRun.ts"
+import { execute } from "./internal/sweepRun.ts"
 
+export type {
+  /** What is wrong, in words; empty when all is well. */
+  Findings
+} from "./internal/run.ts"
 export type {
   /** What a check can ask for besides the world and the exit of the body. */
   Aftermath,
-  /** What is wrong, in words; empty when all is well. */
-  Findings,
   /** What a run does to the scenario; see `modes`. */
   Mode,
   /** One run of a sweep: enough to repeat it. */
@@ -24,7 +27,7 @@ export type {
   Ran,
   /** A small program, the world it needs, and what must hold when it is over. */
   Scenario
-} from "./internal/run.ts"
+} from "./internal/sweepRun.ts"
 
 /** How much of a scenario is swept. */
 export interface Options {

@@ -8,46 +8,18 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import { SweepScheduler } from "./scheduler.ts"
+import { ControlledScheduler } from "./scheduler.ts"
+import type { AnyFiber, Director } from "./scheduler.ts"
 import { makeRandom, VirtualClock } from "./services.ts"
-
-/** What a run does to the scenario. `at` counts operations, turns or the offset. */
-export type Mode = "plain" | "interrupt" | "interruptLater" | "yield" | "turn" | "offset"
-
-/** One run of a sweep: enough to repeat it. */
-export interface Point {
-  readonly mode: Mode
-  readonly at: number
-  /** Every fiber yields after so many operations; without it after 2048, as in production. */
-  readonly pace?: number | undefined
-}
-
-/** What a check can ask for besides the world and the exit of the body. */
-export interface Aftermath {
-  readonly point: Point
-  /** Fibers that the body started and that have not ended: forgotten, or meant to go on. */
-  readonly running: ReadonlyArray<Fiber.Fiber<unknown, unknown>>
-}
 
 /** What is wrong, in words; empty when all is well. */
 export type Findings = ReadonlyArray<string>
 
-/** A small program, the world it needs, and what must hold when it is over. */
-export interface Scenario<World, A = unknown, E = unknown> {
-  readonly name: string
-  /**
-   * Makes the world, fresh for each run; what it forks comes to rest before the body starts. Its scope is closed at the
-   * end of the run.
-   */
-  readonly setup: Effect.Effect<World, never, Scope.Scope>
-  /** The program under test. Its fiber is the one that gets interrupted. */
-  readonly body: (world: World) => Effect.Effect<A, E>
-  /** Asked when the body has ended and nothing moves any more. A check that dies has found something, too. */
-  readonly check: (world: World, exit: Exit.Exit<A, E>, aftermath: Aftermath) => Findings | Effect.Effect<Findings>
-  /** Asked once more after the scope of the setup has been closed. */
-  readonly afterClose?: ((world: World) => Findings | Effect.Effect<Findings>) | undefined
-  /** Whose operations are counted, and so interrupted at: of all fibers (default), or only of the body's own. */
-  readonly fibers?: "all" | "main" | undefined
+/** Answers findings, at once or as an effect. */
+export type Answer = Findings | Effect.Effect<Findings>
+
+/** What a scenario may say of how it is run. */
+export interface Limits {
   /** A run that does more than this is reported as endless (default 10,000). */
   readonly maxOperations?: number | undefined
   /** How much virtual time may pass after the body has ended, for what still sleeps (default 1 minute). */
@@ -59,68 +31,78 @@ export interface Scenario<World, A = unknown, E = unknown> {
   readonly patience?: Duration.Input | undefined
 }
 
-/** What came of one run. */
-export interface Ran {
-  readonly point: Point
-  /** `false` when the body ended before the run came to its point. */
-  readonly reached: boolean
-  readonly findings: Findings
-  /** Whose operation it was: `"main"` or `"another fiber"`, with the innermost `Effect.fn` if there is one. */
-  readonly where: string | undefined
-  /** How the body ended; `undefined` when it never did. */
-  readonly exit: Exit.Exit<unknown, unknown> | undefined
-  /** Operations until the body had ended. */
-  readonly operations: number
-  /** How much virtual time the run took, in milliseconds. */
-  readonly elapsed: number
-  /** Something came from outside: a promise, a timer, I/O. */
-  readonly outside: boolean
+/** What a run does: the scenario of one tool or another. */
+export interface Plan<World> extends Limits {
+  readonly name: string
+  readonly setup: Effect.Effect<World, never, Scope.Scope>
+  /** Is every continuation an operation of its own? */
+  readonly isFine: boolean
+  /** Starts the fibers whose end is waited for, now or as tasks. */
+  readonly start: (run: Run<World>, world: World) => void
+  readonly check: (world: World, run: Run<World>, running: ReadonlyArray<AnyFiber>) => Answer
+  readonly afterClose: ((world: World) => Answer) | undefined
 }
+
+/** How far a run came. */
+export type Ending = "ended" | "stuck" | "endless"
 
 /** Enough turns for a chain of promises that wait for nothing but each other. */
 const eventLoopTurns = 10
 
 const defaultMaxOperations = 10_000
 
-const isTask = (found: Findings | Effect.Effect<Findings>): found is Effect.Effect<Findings> => Effect.isEffect(found)
+const isTask = (answer: Answer): answer is Effect.Effect<Findings> => Effect.isEffect(answer)
 
-const describeDefect = (cause: Cause.Cause<unknown>): string => {
+export const describeDefect = (cause: Cause.Cause<unknown>): string => {
   const defect = Cause.squash(cause)
   return defect instanceof Error ? `${defect.name}: ${defect.message}` : String(defect)
 }
 
+/** What goes on between two turns of the event loop; answers when it is over. */
+type Steps<A> = Generator<void, A, void>
+
 /**
  * ```
- * setup -> body ------------------> settle -> check -> close the scope -> afterClose -> bury
- *           | point: yield,           sleepers due in time
- *           | interrupt, or nothing
+ * setup -> bodies ----------------> settle -> check -> close the scope -> afterClose -> bury
+ *           | the director decides,   sleepers due in time
+ *           | and may interrupt
  *           `-> stuck or endless: neither check nor afterClose, everything is interrupted
  * ```
  */
-class Run<World, A, E> {
+export class Run<World> {
   readonly clock = new VirtualClock()
-  readonly scheduler: SweepScheduler
+  readonly scheduler: ControlledScheduler
   readonly context: Context.Context<never>
-  readonly scope = Scope.makeUnsafe()
   readonly findings: Array<string> = []
-  readonly scenario: Scenario<World, A, E>
-  readonly point: Point
-  /** Whether to listen to the event loop before the clock is moved. */
-  readonly listen: boolean
-  readonly patience: number | undefined
-  ofSetup: ReadonlySet<Fiber.Fiber<unknown, unknown>> = new Set()
-  main: Fiber.Fiber<A, E> | undefined = undefined
-  reached = false
-  where: string | undefined = undefined
+  /** Those whose end is waited for; not there until they are started. */
+  bodies: Array<AnyFiber | undefined> = []
+  names: ReadonlyArray<string> = []
+  /** Bodies that had not ended when nothing could go on any more. */
+  unended: ReadonlyArray<number> = []
+  /** What tells one state of the world from another. */
+  state: (() => unknown) | undefined = undefined
+  /** Must hold whenever a fiber stops. */
+  invariant: (() => Findings) | undefined = undefined
+  /** Told when the clock has moved, before anybody wakes. */
+  onClock: ((now: number) => void) | undefined = undefined
+  /** Operations until all bodies had ended. */
   operations = 0
+  /** Something came from outside: a promise, a timer, I/O. */
   outside = false
+  private readonly scope = Scope.makeUnsafe()
+  private readonly plan: Plan<World>
+  private readonly director: Director
+  /** Whether to listen to the event loop before the clock is moved. */
+  private readonly listen: boolean
+  private readonly patience: number | undefined
+  private ofSetup: ReadonlySet<AnyFiber> = new Set()
 
-  constructor(scenario: Scenario<World, A, E>, point: Point, base: Context.Context<never>, listen: boolean) {
-    this.scenario = scenario
-    this.point = point
+  constructor(plan: Plan<World>, director: Director, base: Context.Context<never>, listen: boolean) {
+    this.plan = plan
+    this.director = director
     this.listen = listen
-    this.patience = scenario.patience === undefined ? undefined : Duration.toMillis(scenario.patience)
-    this.scheduler = new SweepScheduler(scenario.maxOperations ?? defaultMaxOperations)
+    this.patience = plan.patience === undefined ? undefined : Duration.toMillis(plan.patience)
+    this.scheduler = new ControlledScheduler(plan.maxOperations ?? defaultMaxOperations, plan.isFine)
     this.context = base.pipe(
       Context.add(Scheduler.Scheduler, this.scheduler),
       Context.add(Scheduler.PreventSchedulerYield, false),
@@ -129,257 +111,173 @@ class Run<World, A, E> {
     )
   }
 
-  fork<A2, E2>(effect: Effect.Effect<A2, E2>): Fiber.Fiber<A2, E2> {
+  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
     return Effect.runForkWith(this.context)(effect)
+  }
+
+  /** The whole run. */
+  *execute(): Steps<Ending> {
+    const { plan, scheduler } = this
+    const made = yield* this.finish(Scope.provide(plan.setup, this.scope))
+    if (made === undefined) throw new Error(`The setup of "${plan.name}" never ends`)
+    if (Exit.isFailure(made)) throw Cause.squash(made.cause)
+    const world = made.value
+    // What the setup has started in the background comes to rest first; it belongs to the world, not to the bodies.
+    scheduler.drain()
+    if (scheduler.exhausted) throw new Error(`The setup of "${plan.name}" never comes to rest`)
+    this.ofSetup = new Set(scheduler.seen.keys())
+
+    const ending = yield* this.perform(world)
+    const running = this.started().filter(isRunning)
+    if (ending === "ended") yield* this.ask(() => plan.check(world, this, running), "the check")
+    else yield* this.bury(running)
+    const closed = yield* this.finish(Scope.close(this.scope, Exit.void))
+    if (ending === "ended") {
+      if (closed === undefined) this.findings.push("stuck: the scope of the setup can not be closed")
+      else if (Exit.isFailure(closed)) {
+        this.findings.push(`closing the scope of the setup died: ${describeDefect(closed.cause)}`)
+      } else if (plan.afterClose !== undefined) {
+        yield* this.ask(() => plan.afterClose!(world), "the check after closing")
+      }
+    }
+    yield* this.bury([...this.ofSetup, ...scheduler.seen.keys()])
+    scheduler.over = true
+    return ending
+  }
+
+  /** Runs the bodies up to their end and past it. */
+  private *perform(world: World): Steps<Ending> {
+    const { plan, scheduler } = this
+    scheduler.begin(this.director)
+    plan.start(this, world)
+    const ended = yield* this.drive(() => this.hasEnded, Number.POSITIVE_INFINITY)
+    this.operations = scheduler.steps
+    if (!ended) {
+      this.unended = this.bodies.flatMap((body, index) => body === undefined || isRunning(body) ? [index] : [])
+      return scheduler.exhausted ? "endless" : "stuck"
+    }
+    const horizon = this.clock.now + Duration.toMillis(plan.settle ?? "1 minute")
+    yield* this.settle(horizon, () => this.started().some(isRunning))
+    return scheduler.exhausted ? "endless" : "ended"
+  }
+
+  /** A fiber as a reader knows it. */
+  nameOf(ordinal: number): string {
+    const name = this.names[ordinal]
+    if (name !== undefined) return name
+    const fibers = Array.from(this.scheduler.seen.values())
+    const parent = fibers.find((seen) => seen.ordinal === ordinal)?.parent
+    const siblings = fibers.filter((seen) => seen.parent === parent && seen.ordinal >= this.names.length)
+    const number = 1 + siblings.findIndex((seen) => seen.ordinal === ordinal)
+    return `${parent === undefined ? "setup" : this.nameOf(parent)}/${number}`
+  }
+
+  /** What must hold does not: whatever comes later tells nothing new. */
+  checkInvariant(): void {
+    const { invariant } = this
+    if (invariant === undefined || this.findings.length > 0) return
+    this.findings.push(...invariant())
+  }
+
+  get hasEnded(): boolean {
+    return this.bodies.every((body) => body !== undefined && !isRunning(body))
   }
 
   /**
    * Lets everything go on until `done`, or until nothing can: first the tasks, then the event loop if it is listened
    * to, then the next sleeper that is due by the horizon. The answer is whether it came to an end.
    */
-  drive(done: () => boolean, horizon: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      while (true) {
-        this.scheduler.drain()
-        if (done()) return Effect.succeed(true)
-        if (this.scheduler.exhausted) return Effect.succeed(false)
-        if (!this.listen && this.wake(horizon)) continue
-        return Effect.flatMap(
-          this.awaitOutside(true),
-          (moved) => moved || this.wake(horizon) ? this.drive(done, horizon) : Effect.succeed(false)
-        )
-      }
-    })
+  private *drive(done: () => boolean, horizon: number): Steps<boolean> {
+    while (true) {
+      this.scheduler.drain()
+      if (done()) return true
+      if (this.scheduler.exhausted) return false
+      if (!this.listen && this.wake(horizon)) continue
+      if (!(yield* this.awaitOutside(true)) && !this.wake(horizon)) return false
+    }
   }
 
   /** As `drive`, for what need not come to an end: nobody waits in real time for a fiber that may be asleep for good. */
-  settle(horizon: number, patient: () => boolean): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      do {
-        this.scheduler.drain()
-      } while (!this.scheduler.exhausted && !this.listen && this.wake(horizon))
-      if (this.scheduler.exhausted || !this.listen) return Effect.void
-      return Effect.flatMap(
-        this.awaitOutside(patient()),
-        (moved) => moved || this.wake(horizon) ? this.settle(horizon, patient) : Effect.void
-      )
-    })
+  private *settle(horizon: number, patient: () => boolean): Steps<void> {
+    while (true) {
+      this.scheduler.drain()
+      if (this.scheduler.exhausted) return
+      if (this.listen && (yield* this.awaitOutside(patient()))) continue
+      if (!this.wake(horizon)) return
+    }
   }
 
-  wake(horizon: number): boolean {
-    const woken = this.clock.wakeNext(horizon)
-    if (woken) this.scheduler.turn()
+  /** Do the bodies run, or what they have left behind? */
+  get isWatched(): boolean {
+    return this.scheduler.isCounting
+  }
+
+  /** Wakes the next sleeper that is due by then. */
+  private wake(horizon: number): boolean {
+    const before = this.clock.now
+    const woken = this.clock.wakeNext(horizon, (now) => {
+      if (now !== before && this.isWatched) this.onClock?.(now)
+    })
+    if (woken) this.scheduler.turned()
     return woken
   }
 
-  /** Gives the event loop its turns. The sweep's own fiber yields for that, so its scheduler must be a real one. */
-  awaitOutside(patient: boolean): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      const before = this.scheduler.steps
-      const until = this.patience === undefined || !patient ? 0 : Date.now() + this.patience
-      const look = (turnsLeft: number): Effect.Effect<boolean> => {
-        if (this.scheduler.steps !== before || !this.scheduler.idle) {
-          this.outside = true
-          this.scheduler.turn()
-          return Effect.succeed(true)
-        }
-        if (turnsLeft <= 0 && Date.now() >= until) return Effect.succeed(false)
-        return Effect.flatMap(Effect.yieldNow, () => look(turnsLeft - 1))
+  /** Gives the event loop its turns; answers whether anything came of it. */
+  private *awaitOutside(patient: boolean): Steps<boolean> {
+    const { scheduler } = this
+    const before = scheduler.steps
+    const until = this.patience === undefined || !patient ? 0 : Date.now() + this.patience
+    for (let left = eventLoopTurns;; left--) {
+      if (scheduler.steps !== before || !scheduler.idle) {
+        this.outside = true
+        scheduler.turned()
+        return true
       }
-      return look(eventLoopTurns)
-    })
+      if (left <= 0 && Date.now() >= until) return false
+      yield
+    }
   }
 
   /** Runs something that is not under test to its end; `undefined` when it has none. */
-  finish<A2, E2>(effect: Effect.Effect<A2, E2>): Effect.Effect<Exit.Exit<A2, E2> | undefined> {
+  private *finish<A, E>(effect: Effect.Effect<A, E>): Steps<Exit.Exit<A, E> | undefined> {
     this.scheduler.end()
     const fiber = this.fork(effect)
     const done = () => fiber.pollUnsafe() !== undefined
-    if (done()) return Effect.succeed(fiber.pollUnsafe())
-    return Effect.map(this.drive(done, Number.POSITIVE_INFINITY), () => fiber.pollUnsafe())
+    if (!done()) yield* this.drive(done, Number.POSITIVE_INFINITY)
+    return fiber.pollUnsafe()
   }
 
-  ask(question: () => Findings | Effect.Effect<Findings>, name: string): Effect.Effect<void> {
-    const answer = Effect.suspend(() => {
-      const found = question()
-      return isTask(found) ? found : Effect.succeed(found)
-    })
-    return Effect.map(this.finish(answer), (exit) => {
-      if (exit === undefined) {
-        this.findings.push(`${name} never ended: it waits for something that does not come`)
-      } else if (Exit.isFailure(exit)) {
-        this.findings.push(`${name} died: ${describeDefect(exit.cause)}`)
-      } else {
-        this.findings.push(...exit.value)
-      }
-    })
+  private *ask(question: () => Answer, name: string): Steps<void> {
+    const exit = yield* this.finish(Effect.suspend(() => {
+      const answer = question()
+      return isTask(answer) ? answer : Effect.succeed(answer)
+    }))
+    if (exit === undefined) this.findings.push(`${name} never ended: it waits for something that does not come`)
+    else if (Exit.isFailure(exit)) this.findings.push(`${name} died: ${describeDefect(exit.cause)}`)
+    else this.findings.push(...exit.value)
   }
 
-  interruptMain = () => {
-    this.main?.interruptUnsafe()
-  }
-
-  get mainEnded(): boolean {
-    return this.main !== undefined && this.main.pollUnsafe() !== undefined
-  }
-
-  /** Arms the scheduler for this point. */
-  arm(): void {
-    const { at, mode, pace } = this.point
-    const { scheduler } = this
-    if (pace !== undefined) scheduler.pace = pace
-    if (mode === "plain") {
-      this.reached = true
-    } else if (mode === "offset") {
-      scheduler.offset = at
-      this.reached = true
-    } else if (mode === "turn") {
-      scheduler.turnAt = at
-      scheduler.onTurn = () => {
-        if (this.mainEnded) return
-        this.reached = true
-        this.interruptMain()
-      }
-    } else {
-      scheduler.forceAt = at
-      // The interrupt is a task, not a call: inside `shouldYield` it would land in the middle of a step of the run
-      // loop, where no interrupt can come from in production.
-      scheduler.onOperation = (fiber) => {
-        if (mode !== "yield" && this.mainEnded) return false
-        this.reached = true
-        this.where = this.locate(fiber)
-        if (mode === "interrupt") scheduler.urgent = this.interruptMain
-        if (mode === "interruptLater") scheduler.makeDispatcher().scheduleTask(this.interruptMain, 0)
-        return true
-      }
-    }
-  }
-
-  locate(fiber: Fiber.Fiber<unknown, unknown>): string {
-    // Not `this.main`, which is not there yet while the body does its first operations: nobody runs before the body.
-    const [main] = this.scheduler.seen
-    const who = fiber === main ? "main" : "another fiber"
-    const frame = fiber.cache.stackFrame
-    return frame === undefined ? who : `${who}, in ${frame.name}`
-  }
-
-  /** Runs the body up to its end and past it; `true` when the check can be asked. */
-  perform(world: World): Effect.Effect<boolean> {
-    const { scenario, scheduler } = this
-    scheduler.begin()
-    this.arm()
-    const body = Effect.suspend(() => scenario.body(world))
-    this.main = this.fork(
-      scenario.fibers === "main"
-        ? Effect.withFiber((fiber) => {
-          scheduler.only = fiber
-          return body
-        })
-        : body
-    )
-    this.main.addObserver(() => {
-      this.operations = scheduler.operations
-    })
-    if (scheduler.turnAt === 0) scheduler.onTurn()
-    return Effect.flatMap(this.drive(() => this.mainEnded, Number.POSITIVE_INFINITY), (ended) => {
-      if (!ended) {
-        this.operations = scheduler.operations
-        this.findings.push(scheduler.exhausted ? this.endless() : this.stuck())
-        return Effect.succeed(false)
-      }
-      const horizon = this.clock.now + Duration.toMillis(scenario.settle ?? "1 minute")
-      return Effect.map(this.settle(horizon, () => this.running(this.started()).length > 0), () => {
-        if (scheduler.exhausted) this.findings.push(this.endless())
-        return !scheduler.exhausted
-      })
-    })
-  }
-
-  endless(): string {
-    return `endless: still busy after ${this.scheduler.maxOperations} operations`
-  }
-
-  stuck(): string {
-    const { mode } = this.point
-    const interrupted = this.reached && (mode === "interrupt" || mode === "interruptLater" || mode === "turn")
-    return `stuck: the body ${
-      interrupted ? "was interrupted, but " : ""
-    }has not ended, and nothing is left that could wake it`
-  }
-
-  /** The fibers that the body has started, its own among them. */
-  started(): Array<Fiber.Fiber<unknown, unknown>> {
-    return Array.from(this.scheduler.seen).filter((fiber) => !this.ofSetup.has(fiber))
-  }
-
-  running(fibers: Iterable<Fiber.Fiber<unknown, unknown>>): Array<Fiber.Fiber<unknown, unknown>> {
-    return Array.from(fibers).filter((fiber) => fiber.pollUnsafe() === undefined)
+  /** The fibers that the bodies have started, these included. */
+  started(): Array<AnyFiber> {
+    return Array.from(this.scheduler.seen.keys()).filter((fiber) => !this.ofSetup.has(fiber))
   }
 
   /** Nothing of a run lives on: what has been left behind is interrupted, so that its finalizers run. */
-  bury(fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>): Effect.Effect<void> {
-    const left = this.running(fibers)
-    if (left.length === 0) return Effect.void
+  private *bury(fibers: ReadonlyArray<AnyFiber>): Steps<void> {
+    const left = fibers.filter(isRunning)
+    if (left.length === 0) return
     this.scheduler.end()
     for (const fiber of left) fiber.interruptUnsafe()
     const horizon = this.clock.now + Duration.toMillis(Duration.minutes(1))
-    return this.settle(horizon, () => this.running(left).length > 0)
+    yield* this.settle(horizon, () => left.some(isRunning))
   }
 }
 
-/** Runs a scenario once. `listen` says that it waits for the event loop, as seen in an earlier run. */
-export const execute = Effect.fnUntraced(function*<World, A, E>(
-  scenario: Scenario<World, A, E>,
-  point: Point,
-  base: Context.Context<never>,
-  listen: boolean
-) {
-  const run = new Run(scenario, point, base, listen)
-  const { scheduler } = run
+export const isRunning = (fiber: AnyFiber): boolean => fiber.pollUnsafe() === undefined
 
-  const made = yield* run.finish(Scope.provide(scenario.setup, run.scope))
-  if (made === undefined) return yield* Effect.die(new Error(`The setup of "${scenario.name}" never ends`))
-  if (Exit.isFailure(made)) return yield* Effect.failCause(made.cause)
-  const world = made.value
-  // What the setup has started in the background comes to rest first; it belongs to the world, not to the body.
-  scheduler.drain()
-  if (scheduler.exhausted) return yield* Effect.die(new Error(`The setup of "${scenario.name}" never comes to rest`))
-  run.ofSetup = scheduler.seen
-
-  const ended = yield* run.perform(world)
-  const exit = run.main!.pollUnsafe()
-  if (ended && exit !== undefined) {
-    if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
-      run.findings.push(`the body died: ${describeDefect(exit.cause)}`)
-    }
-    const running = run.running(run.started())
-    yield* run.ask(() => scenario.check(world, exit, { point, running }), "the check")
-  } else {
-    yield* run.bury(run.started())
-  }
-  const closed = yield* run.finish(Scope.close(run.scope, Exit.void))
-  if (ended) {
-    if (closed === undefined) {
-      run.findings.push("stuck: the scope of the setup can not be closed")
-    } else if (Exit.isFailure(closed)) {
-      run.findings.push(`closing the scope of the setup died: ${describeDefect(closed.cause)}`)
-    } else if (scenario.afterClose !== undefined) {
-      const { afterClose } = scenario
-      yield* run.ask(() => afterClose(world), "the check after closing")
-    }
-  }
-  yield* run.bury([...run.ofSetup, ...scheduler.seen])
-  scheduler.over = true
-
-  const ran: Ran = {
-    point,
-    reached: run.reached,
-    findings: run.findings,
-    where: run.where,
-    exit,
-    operations: run.operations,
-    elapsed: run.clock.now,
-    outside: run.outside
-  }
-  return ran
-})
+/** Goes through steps that may wait for the event loop. This fiber yields for that, so its scheduler must be a real one. */
+export const goThrough = <A>(steps: Steps<A>): Effect.Effect<A> =>
+  Effect.suspend(() => {
+    const { done, value } = steps.next()
+    return done === true ? Effect.succeed(value) : Effect.flatMap(Effect.yieldNow, () => goThrough(steps))
+  })

@@ -45,26 +45,37 @@ export class VirtualClock implements Clock.Clock {
     })
   }
 
-  /** Wakes the next sleeper that is due by then; `false` if there is none. */
-  wakeNext(horizon: number): boolean {
+  /** What time it is, and who wakes when. */
+  get agenda(): string {
+    return `${this.now}/${this.sleepers.map(({ deadline }) => deadline).join()}`
+  }
+
+  /** Wakes the next sleeper that is due by then, and tells what time it is before; `false` if there is none. */
+  wakeNext(horizon: number, tell: (now: number) => void): boolean {
     const next = this.sleepers.at(-1)
     if (next === undefined || next.deadline > horizon) return false
     this.sleepers.pop()
     this.now = next.deadline
+    tell(this.now)
     next.wake()
     return true
   }
 }
 
-/** The same random numbers in every run (mulberry32). */
-export const makeRandom = (): Random.Random => {
-  let state = 0x9e3779b9
-  const nextDoubleUnsafe = () => {
+/** Random numbers from 0 to 1, the same for the same seed (mulberry32). */
+export const makeRandomFrom = (seed: number): () => number => {
+  let state = seed | 0
+  return () => {
     state = (state + 0x6d2b79f5) | 0
     let bits = Math.imul(state ^ (state >>> 15), 1 | state)
     bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
     return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296
   }
+}
+
+/** The same random numbers in every run. */
+export const makeRandom = (): Random.Random => {
+  const nextDoubleUnsafe = makeRandomFrom(0x9e3779b9)
   return {
     nextDoubleUnsafe,
     nextIntUnsafe: () => Math.floor((nextDoubleUnsafe() * 2 - 1) * Number.MAX_SAFE_INTEGER)

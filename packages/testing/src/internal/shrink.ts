@@ -1,0 +1,61 @@
+import * as Effect from "effect/Effect"
+import type { Ran } from "./exploreRun.ts"
+import type { Decision, Schedule } from "./schedule.ts"
+
+/** Tries this many runs at most. */
+const patience = 2000
+
+/**
+ * Leaves out what a failure does not need: half of the decisions, a quarter, and so on down to single ones, then moves
+ * those that are left to earlier operations. What comes about of a schedule may be less than was asked for.
+ */
+export const shrink = Effect.fnUntraced(function*(failed: Ran, run: (schedule: Schedule) => Effect.Effect<Ran>) {
+  let best = failed
+  let left = patience
+
+  const attempt = Effect.fnUntraced(function*(schedule: Schedule) {
+    if (left-- <= 0) return false
+    const ran = yield* run(schedule)
+    const isBetter = ran.findings.length > 0 && isSimpler(ran.schedule, best.schedule)
+    if (isBetter) best = ran
+    return isBetter
+  })
+
+  for (let size = Math.max(1, Math.ceil(best.schedule.length / 2)); best.schedule.length > 0;) {
+    let hasShrunk = false
+    for (let from = 0; from < best.schedule.length;) {
+      const { schedule } = best
+      const rest = [...schedule.slice(0, from), ...schedule.slice(from + size)]
+      if (yield* attempt(rest)) hasShrunk = true
+      else from += size
+    }
+    if (size > 1) size = Math.ceil(size / 2)
+    else if (!hasShrunk || left <= 0) break
+  }
+  for (let index = 0; index < best.schedule.length; index++) {
+    for (const simpler of simplified(best.schedule[index]!)) {
+      const schedule = [...best.schedule]
+      schedule[index] = simpler
+      if (yield* attempt(schedule)) break
+    }
+  }
+  return best
+})
+
+/** Fewer decisions are simpler; then fewer of them that reorder tasks, then fewer interrupts, then earlier ones. */
+const isSimpler = (one: Schedule, other: Schedule): boolean => {
+  if (one.length !== other.length) return one.length < other.length
+  return weigh(one) < weigh(other)
+}
+
+const weigh = (schedule: Schedule): number =>
+  schedule.reduce((sum, decision) => sum + weights[decision.type] * 1e6 + Math.min(decision.at, 1e5), 0)
+
+const weights = { yield: 1, interrupt: 2, pick: 3 }
+
+function* simplified(decision: Decision): Generator<Decision> {
+  if (decision.type === "pick") return
+  // An interrupt may be more than it takes.
+  if (decision.type === "interrupt") yield { type: "yield", fiber: decision.fiber, at: decision.at }
+  for (let at = 1; at < decision.at; at++) yield { ...decision, at }
+}

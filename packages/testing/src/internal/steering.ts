@@ -1,0 +1,240 @@
+import type { Reduction } from "./reduction.ts"
+import { isRunning } from "./run.ts"
+import type { Run } from "./run.ts"
+import type { Decision, Schedule } from "./schedule.ts"
+import type { Director, Seen } from "./scheduler.ts"
+
+/** Somewhere that a run could have gone another way. */
+export type Crossing =
+  | {
+    readonly type: "operation"
+    readonly fiber: number
+    readonly at: number
+    /** Would anybody notice that the fiber yields? */
+    readonly canYield: boolean
+    /** A bit for each body that can be interrupted. */
+    readonly alive: number
+  }
+  | { readonly type: "pick"; readonly at: number; readonly count: number }
+
+const none = -1
+const yields = -2
+
+/** Lets a run go the way that it is told, and notes how that was. */
+export abstract class Steering implements Director {
+  run: Run<any> | undefined = undefined
+  /** What was decided, as far as it came to that. */
+  readonly taken: Array<Decision> = []
+  /** Where else it could have gone, since the last decision; noted when asked for. */
+  crossings: Array<Crossing> | undefined = undefined
+  /** Operations so far, of all fibers. */
+  /** Told of each decision, and of the fiber that runs when it is made, if there is one. */
+  onDecision: ((fiber: number, decision: Decision) => void) | undefined = undefined
+  /** Follows the states, so that none is gone through twice. */
+  reduction: Reduction | undefined = undefined
+  private isKnown = false
+  protected operations = 0
+  protected picks = 0
+
+  turned(): void {
+    const run = this.run!
+    run.checkInvariant()
+    if (this.reduction === undefined || run.state === undefined || run.hasEnded) return
+    // Before its decisions have come about, it is the same as others.
+    if (this.reduction.turned(run, run.state) && this.crossings !== undefined && this.isSteered) this.isKnown = true
+  }
+
+  /** Has everything come about that was decided? */
+  protected get isSteered(): boolean {
+    return true
+  }
+
+  /** What happens at the operation: {@link none}, {@link yields}, or the number of the body that is interrupted. */
+  protected abstract decide(seen: Seen): number
+
+  /** Which task goes on. */
+  protected abstract choose(askers: ReadonlyArray<number>): number
+
+  operation(seen: Seen): boolean {
+    const run = this.run!
+    // A fiber begins before anybody has it.
+    if (seen.ordinal < run.bodies.length) run.bodies[seen.ordinal] ??= seen.fiber
+    this.operations++
+    const decision = this.decide(seen)
+    if (decision !== none && !run.hasEnded) {
+      const target = decision === yields ? undefined : run.bodies[decision]
+      const { operations: at, ordinal: fiber } = seen
+      if (decision === yields) this.took(fiber, { type: "yield", fiber, at })
+      else if (target === undefined || !isRunning(target)) return false
+      else {
+        this.took(fiber, { type: "interrupt", fiber, at, target: decision })
+        // As a task, since no interrupt comes from within a step of the run loop.
+        run.scheduler.urgent = () => target.interruptUnsafe()
+      }
+      return true
+    }
+    this.reduction?.acts(seen)
+    if (this.crossings !== undefined && !run.hasEnded && !this.isKnown) {
+      const canYield = this.canYield(seen)
+      let alive = 0
+      run.bodies.forEach((body, index) => {
+        if (body !== undefined && isRunning(body)) alive |= 1 << index
+      })
+      this.crossings.push({ type: "operation", fiber: seen.ordinal, at: seen.operations, canYield, alive })
+    }
+    return false
+  }
+
+  /** Nobody can tell that a fiber yields which is the only one. */
+  protected canYield({ fiber }: Seen): boolean {
+    const { scheduler } = this.run!
+    return !scheduler.idle || scheduler.base !== fiber
+  }
+
+  pick(askers: ReadonlyArray<number>): number {
+    const at = ++this.picks
+    if (this.run!.hasEnded) return 0
+    const choice = this.choose(askers)
+    if (choice > 0) this.took(askers[choice]!, { type: "pick", at, choice })
+    else if (!this.isKnown) this.crossings?.push({ type: "pick", at, count: askers.length })
+    return choice
+  }
+
+  /**
+   * What the operation turns out to be, after it was asked about. To stop before a step that only notes what comes next
+   * is to stop before that.
+   */
+  saw(kind: string): void {
+    if (kind === "OnSuccess" && this.crossings?.at(-1)?.type === "operation") this.crossings.pop()
+  }
+
+  private took(fiber: number, decision: Decision): void {
+    this.taken.push(decision)
+    this.onDecision?.(fiber, decision)
+    if (decision.type !== "pick") this.reduction?.yielded(fiber)
+    if (this.crossings !== undefined) this.crossings = []
+  }
+}
+
+/** Goes the way of a schedule; what does not come about is left out. */
+export class Following extends Steering {
+  private readonly operationsOf = new Map<number, number>()
+  private readonly choices = new Map<number, number>()
+  private readonly length: number
+
+  constructor(schedule: Schedule) {
+    super()
+    this.length = schedule.length
+    for (const decision of schedule) {
+      if (decision.type === "pick") this.choices.set(decision.at, decision.choice)
+      else {
+        const target = decision.type === "interrupt" ? decision.target : yields
+        this.operationsOf.set(keyOf(decision.fiber, decision.at), target)
+      }
+    }
+  }
+
+  protected override get isSteered(): boolean {
+    return this.taken.length >= this.length
+  }
+
+  protected decide({ operations, ordinal }: Seen): number {
+    return this.operationsOf.size === 0 ? none : this.operationsOf.get(keyOf(ordinal, operations)) ?? none
+  }
+
+  protected choose(askers: ReadonlyArray<number>): number {
+    const choice = this.choices.get(this.picks) ?? 0
+    return choice < askers.length ? choice : 0
+  }
+}
+
+const keyOf = (fiber: number, at: number): number => fiber * 0x1000000 + at
+
+/** How a run is left to chance. */
+export interface Chance {
+  /** A number from 0 to 1. */
+  readonly random: () => number
+  /** How many operations a run has, about. */
+  readonly length: number
+  /** How often a fiber is made to yield, at most. */
+  readonly preemptions: number
+  /** How many interrupts there are, at most. */
+  readonly interrupts: number
+  readonly bodies: number
+}
+
+/**
+ * Random, in the way of probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): fibers have random priorities,
+ * the highest one that can goes on, and at a few random operations the one that runs gets the lowest.
+ */
+export class Prioritized extends Steering {
+  private readonly chance: Chance
+  private readonly changes: Set<number>
+  private readonly interrupts: Map<number, number>
+  private readonly priorities = new Map<number, number>()
+  private lowest = 0
+
+  constructor(chance: Chance) {
+    super()
+    this.chance = chance
+    this.changes = new Set(Array.from({ length: chance.preemptions }, () => 1 + pickOf(chance, chance.length)))
+    this.interrupts = interruptsOf(chance)
+  }
+
+  protected decide(seen: Seen): number {
+    const target = this.interrupts.get(this.operations)
+    if (target !== undefined) return target
+    if (!this.changes.has(this.operations)) return none
+    this.priorities.set(seen.ordinal, --this.lowest)
+    return this.canYield(seen) ? yields : none
+  }
+
+  protected choose(askers: ReadonlyArray<number>): number {
+    let best = 0
+    for (let i = 1; i < askers.length; i++) {
+      if (this.priorityOf(askers[i]!) > this.priorityOf(askers[best]!)) best = i
+    }
+    return best
+  }
+
+  private priorityOf(fiber: number): number {
+    let priority = this.priorities.get(fiber)
+    if (priority === undefined) this.priorities.set(fiber, priority = this.chance.random())
+    return priority
+  }
+}
+
+/** Random all the way: any task goes next, and any operation may be one where a fiber yields. */
+export class Wandering extends Steering {
+  private readonly chance: Chance
+  private readonly interrupts: Map<number, number>
+  private readonly probability: number
+
+  constructor(chance: Chance) {
+    super()
+    this.chance = chance
+    this.probability = Math.min(0.5, chance.random() * (chance.preemptions * 4) / Math.max(1, chance.length))
+    this.interrupts = interruptsOf(chance)
+  }
+
+  protected decide(seen: Seen): number {
+    const target = this.interrupts.get(this.operations)
+    if (target !== undefined) return target
+    return this.chance.random() < this.probability && this.canYield(seen) ? yields : none
+  }
+
+  protected choose(askers: ReadonlyArray<number>): number {
+    return pickOf(this.chance, askers.length)
+  }
+}
+
+const pickOf = ({ random }: Chance, count: number): number => Math.floor(random() * count)
+
+/** At which operations who is interrupted. */
+const interruptsOf = (chance: Chance): Map<number, number> => {
+  const interrupts = new Map<number, number>()
+  for (let left = pickOf(chance, chance.interrupts + 1); left > 0; left--) {
+    interrupts.set(1 + pickOf(chance, chance.length), pickOf(chance, chance.bodies))
+  }
+  return interrupts
+}
