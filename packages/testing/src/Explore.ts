@@ -17,6 +17,7 @@ import { decode, encode } from "./internal/schedule.ts"
 import type { Schedule } from "./internal/schedule.ts"
 import { shrink } from "./internal/shrink.ts"
 import { Following } from "./internal/steering.ts"
+import type { Steering } from "./internal/steering.ts"
 import { search } from "./internal/strategies.ts"
 import type { Strategy } from "./internal/strategies.ts"
 import { render } from "./internal/timeline.ts"
@@ -123,7 +124,7 @@ export class ExploreFailure extends Data.TaggedError("ExploreFailure")<{ readonl
 export const run = Effect.fnUntraced(function*<World>(scenario: Scenario<World>, options: Options = {}) {
   const base = yield* Effect.context<never>()
   const plain = yield* execute(scenario, new Following([]), base, true)
-  const follow = (schedule: Schedule) => execute(scenario, new Following(schedule), base, plain.outside)
+  const once = (steering: Steering) => execute(scenario, steering, base, plain.outside)
   const searches: Array<Search> = []
   let failed = plain.findings.length > 0 ? plain : undefined
   let schedules = 1
@@ -132,7 +133,7 @@ export const run = Effect.fnUntraced(function*<World>(scenario: Scenario<World>,
     let tried = 0
     let next = runs.next()
     while (next.done !== true && failed === undefined) {
-      const ran: Ran = yield* execute(scenario, next.value, base, plain.outside)
+      const ran: Ran = yield* once(next.value)
       tried++
       if (ran.findings.length > 0) failed = ran
       else next = runs.next(next.value)
@@ -141,7 +142,7 @@ export const run = Effect.fnUntraced(function*<World>(scenario: Scenario<World>,
     searches.push({ strategy, schedules: tried, isComplete: next.done === true && next.value })
     if (failed !== undefined) break
   }
-  if (failed !== undefined && options.shrink !== false) failed = yield* shrink(failed, follow)
+  if (failed !== undefined && options.shrink !== false) failed = yield* shrink(failed, once)
   const failure = failed === undefined ? undefined : yield* explain(scenario, failed.schedule, base, plain.outside)
   const report: Report = { scenario: scenario.name, schedules, searches, failure }
   return report

@@ -18,9 +18,11 @@ import { dual } from "effect/Function"
 import * as Scheduler from "effect/Scheduler"
 import type * as TestClock from "effect/testing/TestClock"
 import { find } from "./internal/findLeaks.ts"
+import { describe } from "./internal/leak.ts"
 import type { Leak } from "./internal/leak.ts"
 import { Watch } from "./internal/watch.ts"
 
+export { describe } from "./internal/leak.ts"
 export type {
   /** Something of a resource manager that is still held. */
   AllocationLeak,
@@ -54,41 +56,6 @@ export interface Options {
 export interface Tracked<A, E> {
   readonly exit: Exit.Exit<A, E>
   readonly leaks: ReadonlyArray<Leak>
-}
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
-
-const list = (parts: ReadonlyArray<string>): string => parts.length === 0 ? "" : `, ${parts.join(", ")}`
-
-const within = (who: string | undefined, at: string | undefined): string => {
-  const where = at === undefined ? "" : ` (${at})`
-  return who === undefined ? where : ` in "${who}"${where}`
-}
-
-/** A leak in words. */
-export const describe = (leak: Leak): string => {
-  switch (leak.kind) {
-    case "scope": {
-      const parts = leak.fibers === 0 ? [] : [`${plural(leak.fibers, "fiber")} running in it`]
-      const others = leak.addedBy.filter((name) => name !== leak.who)
-      if (others.length > 0) parts.push(`added in ${others.map((name) => `"${name}"`).join(" and ")}`)
-      const finalizers = leak.finalizers === 0 ? [] : [plural(leak.finalizers, "finalizer")]
-      return `a scope is open that was first used${within(leak.who, leak.at) || " outside of any Effect.fn"}${
-        list([...finalizers, ...parts])
-      }`
-    }
-    case "fiber":
-      return `fiber #${leak.id} is still running${within(leak.who, leak.at)}`
-    case "frame":
-      return `the frame "${leak.path}" is ${leak.phase === "closing" ? "still closing" : "still open"}`
-    case "allocation": {
-      const site = leak.at === undefined ? "" : ` (${leak.at})`
-      const frame = leak.frame === "" ? "the resource manager" : `the frame "${leak.frame}"`
-      if (leak.orphaned) return `"${leak.resource}" has outlived ${frame}${site}`
-      const verb = { charged: "paid for", acquiring: "being acquired", live: "held", releasing: "being released" }
-      return `"${leak.resource}" is still ${verb[leak.state]} in ${frame}${site}`
-    }
-  }
 }
 
 const shown = 20

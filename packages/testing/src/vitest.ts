@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as V from "vitest"
+import * as Explore from "./Explore.ts"
 import { holdings } from "./internal/holdings.ts"
 import * as Leaks from "./Leaks.ts"
 import * as Sweep from "./Sweep.ts"
@@ -42,6 +43,14 @@ export type SweepTest = <World, A, E>(
   timeout?: number | V.TestOptions
 ) => void
 
+/** Registers an exploration as a test. */
+export type ExploreTest = <World>(
+  name: string,
+  scenario: Omit<Explore.Scenario<World>, "name">,
+  options?: Explore.Options,
+  timeout?: number | V.TestOptions
+) => void
+
 /** Registers the tests that share a layer, in a suite of their own if it has a name. */
 export interface LayerSuite<R, ExtraContext = {}> {
   (f: (it: LayerMethods<R, ExtraContext>) => void): void
@@ -59,6 +68,8 @@ export interface Additions<R = never, ExtraContext = {}> {
   readonly leaky: EffectVitest.Vitest.Tester<R | Scope.Scope, ExtraContext>
   /** A test that sweeps a scenario, which goes by the name of the test, and fails with its `SweepFailure`. */
   readonly sweep: Modified<SweepTest>
+  /** A test that explores a scenario, which goes by the name of the test, and fails with its `ExploreFailure`. */
+  readonly explore: Modified<ExploreTest>
   /** Shares a layer among tests. What the layer has open is not left open by any of them. */
   readonly layer: <R2, E>(layer: Layer.Layer<R2, E, R>, options?: LayerOptions) => LayerSuite<R | R2, ExtraContext>
 }
@@ -142,6 +153,11 @@ const extend = (methods: AnyMethods, live: EffectVitest.Vitest.Tester<Scope.Scop
       (name, subject: Omit<Sweep.Scenario<any, any, any>, "name">, options?: Sweep.Options) =>
         Sweep.assert({ ...subject, name }, options)
     ),
+    explore: asserting(
+      live,
+      (name, subject: Omit<Explore.Scenario<any>, "name">, options?: Explore.Options) =>
+        Explore.assert({ ...subject, name }, options)
+    ),
     layer: (layer: Layer.Layer<any, any, any>, layerOptions?: LayerOptions) => {
       const suite = methods.layer(layer, layerOptions as any)
       return (...args: [f: Function] | [name: string, f: Function]) => {
@@ -177,7 +193,7 @@ export const make = <ExtraContext = {}>(
   return extend(methods as unknown as AnyMethods, methods.live, options)
 }
 
-/** That of `@effect/vitest`, with `it.clean`, `it.leaky` and `it.sweep`. What it had already is as it was. */
+/** That of `@effect/vitest`, with `it.clean`, `it.leaky`, `it.sweep` and `it.explore`. What it had already is as it was. */
 export const it: Methods = make()
 
 /**

@@ -29,8 +29,10 @@ export interface Scenario<World> extends Limits {
    * end of the run.
    */
   readonly setup: Effect.Effect<World, never, Scope.Scope>
-  /** What runs side by side, by name; up to 30 of them. Each may be interrupted. */
+  /** What runs side by side, by name; up to 30 of them. */
   readonly fibers: (world: World) => Readonly<Record<string, Effect.Effect<unknown, unknown>>>
+  /** The names of those that may be interrupted (default: all). */
+  readonly interruptible?: ReadonlyArray<string> | undefined
   /** What must hold all the time; asked whenever a fiber stops. */
   readonly invariant?: ((world: World) => Findings) | undefined
   /**
@@ -43,7 +45,11 @@ export interface Scenario<World> extends Limits {
   /** Asked once more after the scope of the setup has been closed. */
   readonly afterClose?: ((world: World) => Answer) | undefined
   /** What the operations that the fibers record come to when they are done one after another. */
-  readonly model?: Model<any, any, any> | undefined
+  readonly model?: Model<any, any, any, any> | undefined
+  /**
+   * May scopes, fibers, frames or allocations be open when the world is closed? Otherwise that is a finding (default).
+   */
+  readonly mayLeak?: boolean | undefined
   /** May fibers die? Otherwise that is a finding (default). */
   readonly mayDie?: boolean | undefined
 }
@@ -57,7 +63,8 @@ export interface Ran {
   readonly operations: number
   /** Something came from outside: a promise, a timer, I/O. */
   readonly outside: boolean
-  readonly bodies: number
+  /** Those of its fibers that may be interrupted. */
+  readonly targets: ReadonlyArray<number>
   /** The scenario's fibers that never ended. */
   readonly unended: ReadonlyArray<number>
   /** The fiber of that ordinal, as a reader knows it. */
@@ -69,12 +76,15 @@ const planOf = <World>(scenario: Scenario<World>, history: History): Plan<World>
   return {
     ...scenario,
     isFine: true,
+    watches: scenario.mayLeak !== true,
     start: (run, world) => {
       const bodies = Object.entries(scenario.fibers(world))
       names = bodies.map(([name]) => name)
       const { scheduler } = run
       run.bodies = bodies.map(() => undefined)
       run.names = names
+      const { interruptible = names } = scenario
+      run.targets = names.flatMap((name, index) => interruptible.includes(name) ? [index] : [])
       scheduler.reservedCount = bodies.length
       if (scenario.state !== undefined) run.state = () => scenario.state!(world)
       if (scenario.invariant !== undefined) run.invariant = () => scenario.invariant!(world)
@@ -139,7 +149,7 @@ export const execute = <World>(
         schedule: steering.taken,
         operations: run.operations,
         outside: run.outside,
-        bodies: run.bodies.length,
+        targets: run.targets,
         unended: run.unended,
         nameOf: (fiber) => run.nameOf(fiber)
       }

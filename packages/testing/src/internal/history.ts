@@ -1,13 +1,14 @@
-/** What fibers have done to something that they share, in terms of a model. */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 
 /** What operations come to when they are done one after another. */
-export interface Model<State, Operation, Result> {
+export interface Model<State, Operation, A = unknown, E = unknown> {
   readonly initial: State
   /**
-   * What the operation leaves, if it can answer that in that state; `undefined` if it can not. A result of `undefined`
-   * with `isKnown` false: nobody knows what it answered, as it was interrupted.
+   * The state that the operation leaves, if it can end like that in that state; `undefined` if it can not. An `exit` of
+   * `undefined`: it was interrupted, or has not ended, and may have been done.
    */
-  readonly step: (state: State, operation: Operation, result: Result) => State | undefined
+  readonly step: (state: State, operation: Operation, exit: Exit.Exit<A, E> | undefined) => State | undefined
   /** An operation in words; as JSON by default. */
   readonly show?: ((operation: Operation) => string) | undefined
 }
@@ -18,7 +19,7 @@ export interface Recorded {
   readonly who: string
   readonly began: number
   ended: number
-  result: unknown
+  exit: Exit.Exit<unknown, unknown> | undefined
 }
 
 export class History {
@@ -26,14 +27,14 @@ export class History {
   private now = 0
 
   begin(operation: unknown, who: string): Recorded {
-    const recorded = { operation, who, began: this.now++, ended: Infinity, result: undefined }
+    const recorded = { operation, who, began: this.now++, ended: Infinity, exit: undefined }
     this.operations.push(recorded)
     return recorded
   }
 
-  end(recorded: Recorded, result: unknown): void {
+  end(recorded: Recorded, exit: Exit.Exit<unknown, unknown>): void {
     recorded.ended = this.now++
-    recorded.result = result
+    recorded.exit = exit
   }
 }
 
@@ -47,7 +48,7 @@ const json = (value: unknown): string => JSON.stringify(value) ?? String(value)
  * had ended when it began? After Wing and Gong (1993), with the memory of Lowe (2017). An operation that never ended may
  * have been done or not.
  */
-export const isLinearizable = (history: History, model: Model<any, any, any>): Array<string> => {
+export const isLinearizable = (history: History, model: Model<any, any>): Array<string> => {
   const { operations } = history
   if (operations.length > most) return [`the model is asked about ${operations.length} operations, at most ${most}`]
   const show = model.show ?? json
@@ -64,9 +65,9 @@ export const isLinearizable = (history: History, model: Model<any, any, any>): A
       if (!done[index]) firstEnd = Math.min(firstEnd, ended)
     })
     for (let index = 0; index < operations.length; index++) {
-      const { began, ended, operation, result } = operations[index]!
+      const { began, exit, operation } = operations[index]!
       if (done[index] || began > firstEnd) continue
-      const next = model.step(state, operation, ended === Infinity ? unknown : result)
+      const next = model.step(state, operation, exit)
       if (next === undefined) continue
       done[index] = true
       if (search(next)) return true
@@ -76,11 +77,12 @@ export const isLinearizable = (history: History, model: Model<any, any, any>): A
   }
 
   if (search(model.initial)) return []
-  const told = operations.map(({ ended, operation, result, who }) =>
-    `${who}: ${show(operation)} ${ended === Infinity ? "never ended" : `answered ${json(result)}`}`
-  )
-  return [`no order of the operations explains their results: ${told.join("; ")}`]
+  const told = operations.map(({ exit, operation, who }) => `\n  ${who}: ${show(operation)} ${inWords(exit)}`)
+  return [`no order of the operations explains what they answered:${told.join("")}`]
 }
 
-/** The result of an operation that never ended, as a model is told. */
-export const unknown: unique symbol = Symbol.for("@chronovyan/testing/Explore/unknown")
+const inWords = (exit: Exit.Exit<unknown, unknown> | undefined): string => {
+  if (exit === undefined) return "never ended"
+  if (Exit.isSuccess(exit)) return `answered ${json(exit.value)}`
+  return `${Cause.hasDies(exit.cause) ? "died" : "failed"} with ${Cause.prettyErrors(exit.cause)[0]?.message ?? "?"}`
+}

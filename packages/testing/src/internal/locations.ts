@@ -42,7 +42,7 @@ export class Locations {
   private readonly session: Session
   private readonly scripts = new Map<string, Script>()
   private readonly sources = new Map<string, ReadonlyArray<string>>()
-  private readonly maps = new Map<string, SourceMap | undefined>()
+  private readonly maps = new Map<string, MapOfSource | undefined>()
   private readonly found = new WeakMap<object, { readonly location: Location | undefined }>()
 
   private constructor(session: Session) {
@@ -90,12 +90,17 @@ export class Locations {
   ofGenerator(self: object): { readonly location: Location; readonly text: string } | undefined {
     const place = this.look(self, "[[GeneratorLocation]]")
     if (place === undefined) return undefined
-    return { location: this.locate(place), text: this.lineOf(place).trim() }
+    const location = this.locate(place)
+    return { location, text: (this.originalLineOf(place, location) ?? this.lineOf(place)).trim() }
   }
 
   private locate(place: Place): Location {
     const script = this.scripts.get(place.scriptId)!
     return this.original(script, place) ?? { file: script.url, line: place.lineNumber + 1 }
+  }
+
+  private originalLineOf({ scriptId }: Place, { file, line }: Location): string | undefined {
+    return this.mapOf(this.scripts.get(scriptId)!)?.lineOf(file, line)
   }
 
   private lineOf({ lineNumber, scriptId }: Place): string {
@@ -129,11 +134,13 @@ export class Locations {
     }
   }
 
-  private original(script: Script, place: Place): Location | undefined {
-    if (!this.maps.has(script.url)) this.maps.set(script.url, readMap(script.sourceMap))
-    const entry = this.maps.get(script.url)?.findEntry(place.lineNumber, place.columnNumber)
-    if (entry?.originalSource === undefined || entry.originalLine === undefined) return undefined
-    return { file: entry.originalSource, line: entry.originalLine + 1 }
+  private original(script: Script, { columnNumber, lineNumber }: Place): Location | undefined {
+    return this.mapOf(script)?.find(lineNumber, columnNumber)
+  }
+
+  private mapOf(script: Script): MapOfSource | undefined {
+    if (!this.maps.has(script.url)) this.maps.set(script.url, MapOfSource.read(script.sourceMap))
+    return this.maps.get(script.url)
   }
 }
 
@@ -141,11 +148,35 @@ const handedOver = Symbol.for("@chronovyan/testing/handedOver")
 
 const inline = "base64,"
 
-/** Maps that are written into the file itself: those of other files are not worth the reading. */
-const readMap = (url: string | undefined): SourceMap | undefined => {
-  const start = url?.indexOf(inline) ?? -1
-  if (url === undefined || start === -1) return undefined
-  const { Buffer } = builtin("node:buffer")
-  const { SourceMap } = builtin("node:module")
-  return new SourceMap(JSON.parse(Buffer.from(url.slice(start + inline.length), "base64").toString()))
+/** How what runs was made of what was written. */
+class MapOfSource {
+  private readonly map: SourceMap
+  private readonly texts: ReadonlyMap<string, string>
+
+  private constructor(json: any) {
+    const { SourceMap } = builtin("node:module")
+    this.map = new SourceMap(json)
+    this.texts = new Map(
+      (json.sources as ReadonlyArray<string>).map((file, index) => [file, json.sourcesContent?.[index]])
+    )
+  }
+
+  /** Maps that are written into the file itself: those of other files are not worth the reading. */
+  static read(url: string | undefined): MapOfSource | undefined {
+    const start = url?.indexOf(inline) ?? -1
+    if (url === undefined || start === -1) return undefined
+    const { Buffer } = builtin("node:buffer")
+    return new MapOfSource(JSON.parse(Buffer.from(url.slice(start + inline.length), "base64").toString()))
+  }
+
+  find(line: number, column: number): Location | undefined {
+    const { originalLine, originalSource } = this.map.findEntry(line, column)
+    return originalSource === undefined || originalLine === undefined
+      ? undefined
+      : { file: originalSource, line: originalLine + 1 }
+  }
+
+  lineOf(file: string, line: number): string | undefined {
+    return this.texts.get(file)?.split("\n")[line - 1]
+  }
 }

@@ -8,9 +8,12 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
+import { find } from "./findLeaks.ts"
+import { describe as describeLeak } from "./leak.ts"
 import { ControlledScheduler } from "./scheduler.ts"
 import type { AnyFiber, Director } from "./scheduler.ts"
 import { makeRandom, VirtualClock } from "./services.ts"
+import { Watch } from "./watch.ts"
 
 /** What is wrong, in words; empty when all is well. */
 export type Findings = ReadonlyArray<string>
@@ -37,6 +40,8 @@ export interface Plan<World> extends Limits {
   readonly setup: Effect.Effect<World, never, Scope.Scope>
   /** Is every continuation an operation of its own? */
   readonly isFine: boolean
+  /** Is anything that is left open when the world is closed a finding? */
+  readonly watches: boolean
   /** Starts the fibers whose end is waited for, now or as tasks. */
   readonly start: (run: Run<World>, world: World) => void
   readonly check: (world: World, run: Run<World>, running: ReadonlyArray<AnyFiber>) => Answer
@@ -77,6 +82,8 @@ export class Run<World> {
   /** Those whose end is waited for; not there until they are started. */
   bodies: Array<AnyFiber | undefined> = []
   names: ReadonlyArray<string> = []
+  /** Those that may be interrupted, by their place. */
+  targets: ReadonlyArray<number> = []
   /** Bodies that had not ended when nothing could go on any more. */
   unended: ReadonlyArray<number> = []
   /** What tells one state of the world from another. */
@@ -89,6 +96,9 @@ export class Run<World> {
   operations = 0
   /** Something came from outside: a promise, a timer, I/O. */
   outside = false
+  private readonly base: Context.Context<never>
+  /** Sees what is left open. */
+  private readonly watch: Watch | undefined
   private readonly scope = Scope.makeUnsafe()
   private readonly plan: Plan<World>
   private readonly director: Director
@@ -103,12 +113,15 @@ export class Run<World> {
     this.listen = listen
     this.patience = plan.patience === undefined ? undefined : Duration.toMillis(plan.patience)
     this.scheduler = new ControlledScheduler(plan.maxOperations ?? defaultMaxOperations, plan.isFine)
-    this.context = base.pipe(
+    const context = base.pipe(
       Context.add(Scheduler.Scheduler, this.scheduler),
       Context.add(Scheduler.PreventSchedulerYield, false),
       Context.add(Clock.Clock, this.clock),
       Context.add(Random.Random, makeRandom())
     )
+    this.watch = plan.watches ? new Watch(context) : undefined
+    this.context = this.watch === undefined ? context : Context.add(context, Scheduler.Scheduler, this.watch)
+    this.base = base
   }
 
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
@@ -136,10 +149,12 @@ export class Run<World> {
       if (closed === undefined) this.findings.push("stuck: the scope of the setup can not be closed")
       else if (Exit.isFailure(closed)) {
         this.findings.push(`closing the scope of the setup died: ${describeDefect(closed.cause)}`)
-      } else if (plan.afterClose !== undefined) {
-        yield* this.ask(() => plan.afterClose!(world), "the check after closing")
+      } else {
+        if (plan.afterClose !== undefined) yield* this.ask(() => plan.afterClose!(world), "the check after closing")
+        if (this.watch !== undefined) yield* this.lookForLeaks(this.watch)
       }
     }
+    this.watch?.end()
     yield* this.bury([...this.ofSetup, ...scheduler.seen.keys()])
     scheduler.over = true
     return ending
@@ -255,6 +270,19 @@ export class Run<World> {
     if (exit === undefined) this.findings.push(`${name} never ended: it waits for something that does not come`)
     else if (Exit.isFailure(exit)) this.findings.push(`${name} died: ${describeDefect(exit.cause)}`)
     else this.findings.push(...exit.value)
+  }
+
+  /** What is open now that the world is closed. */
+  private *lookForLeaks(watch: Watch): Steps<void> {
+    const looking = Effect.runForkWith(this.base)(find(watch, Context.empty()))
+    while (isRunning(looking)) yield
+    const exit = looking.pollUnsafe()!
+    if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
+    for (const leak of exit.value) {
+      const fiber = leak.kind === "fiber" ? this.started().find(({ id }) => id === leak.id) : undefined
+      const seen = fiber === undefined ? undefined : this.scheduler.seen.get(fiber)
+      this.findings.push(seen === undefined ? describeLeak(leak) : `${this.nameOf(seen.ordinal)} is still running`)
+    }
   }
 
   /** The fibers that the bodies have started, these included. */

@@ -1,6 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { Ran } from "./exploreRun.ts"
 import type { Decision, Schedule } from "./schedule.ts"
+import { Following } from "./steering.ts"
+import type { Steering } from "./steering.ts"
+import { search } from "./strategies.ts"
 
 /** Tries this many runs at most. */
 const patience = 2000
@@ -9,14 +12,14 @@ const patience = 2000
  * Leaves out what a failure does not need: half of the decisions, a quarter, and so on down to single ones, then moves
  * those that are left to earlier operations. What comes about of a schedule may be less than was asked for.
  */
-export const shrink = Effect.fnUntraced(function*(failed: Ran, run: (schedule: Schedule) => Effect.Effect<Ran>) {
+export const shrink = Effect.fnUntraced(function*(failed: Ran, run: (steering: Steering) => Effect.Effect<Ran>) {
   let best = failed
   let left = patience
 
   const attempt = Effect.fnUntraced(function*(schedule: Schedule) {
     if (left-- <= 0) return false
-    const ran = yield* run(schedule)
-    const isBetter = ran.findings.length > 0 && isSimpler(ran.schedule, best.schedule)
+    const ran = yield* run(new Following(schedule))
+    const isBetter = isTheSame(ran, best) && isSimpler(ran.schedule, best.schedule)
     if (isBetter) best = ran
     return isBetter
   })
@@ -39,8 +42,32 @@ export const shrink = Effect.fnUntraced(function*(failed: Ran, run: (schedule: S
       if (yield* attempt(schedule)) break
     }
   }
+  // What so many decisions have led to, fewer may as well.
+  for (let count = 1; count < Math.min(best.schedule.length, 3); count++) {
+    const fewer = yield* searchFor(best, count, run)
+    if (fewer !== undefined) return fewer
+  }
   return best
 })
+
+/** Looks for the same failure with so many decisions only. */
+const searchFor = Effect.fnUntraced(function*(
+  failed: Ran,
+  count: number,
+  run: (steering: Steering) => Effect.Effect<Ran>
+) {
+  const interrupts = Math.min(count, failed.schedule.filter(({ type }) => type === "interrupt").length)
+  const runs = search({ type: "exhaustive", preemptions: count, interrupts, schedules: patience }, failed)
+  for (let next = runs.next(); next.done !== true; next = runs.next(next.value)) {
+    const ran = yield* run(next.value)
+    if (isTheSame(ran, failed) && ran.schedule.length <= count) return ran
+  }
+  return undefined
+})
+
+/** Is it the same that is wrong, whatever the numbers in it? */
+const isTheSame = ({ findings: [one] }: Ran, { findings: [other] }: Ran): boolean =>
+  one !== undefined && other !== undefined && one.replaceAll(/\d+/g, "#") === other.replaceAll(/\d+/g, "#")
 
 /** Fewer decisions are simpler; then fewer of them that reorder tasks, then fewer interrupts, then earlier ones. */
 const isSimpler = (one: Schedule, other: Schedule): boolean => {

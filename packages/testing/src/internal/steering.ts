@@ -77,9 +77,10 @@ export abstract class Steering implements Director {
     if (this.crossings !== undefined && !run.hasEnded && !this.isKnown) {
       const canYield = this.canYield(seen)
       let alive = 0
-      run.bodies.forEach((body, index) => {
-        if (body !== undefined && isRunning(body)) alive |= 1 << index
-      })
+      for (const target of run.targets) {
+        const body = run.bodies[target]
+        if (body !== undefined && isRunning(body)) alive |= 1 << target
+      }
       this.crossings.push({ type: "operation", fiber: seen.ordinal, at: seen.operations, canYield, alive })
     }
     return false
@@ -160,7 +161,8 @@ export interface Chance {
   readonly preemptions: number
   /** How many interrupts there are, at most. */
   readonly interrupts: number
-  readonly bodies: number
+  /** Who may be interrupted. */
+  readonly targets: ReadonlyArray<number>
 }
 
 /**
@@ -209,18 +211,23 @@ export class Wandering extends Steering {
   private readonly chance: Chance
   private readonly interrupts: Map<number, number>
   private readonly probability: number
+  /** A fiber that were to yield all the time would never come to an end. */
+  private left: number
 
   constructor(chance: Chance) {
     super()
     this.chance = chance
     this.probability = Math.min(0.5, chance.random() * (chance.preemptions * 4) / Math.max(1, chance.length))
+    this.left = chance.preemptions * 4
     this.interrupts = interruptsOf(chance)
   }
 
   protected decide(seen: Seen): number {
     const target = this.interrupts.get(this.operations)
     if (target !== undefined) return target
-    return this.chance.random() < this.probability && this.canYield(seen) ? yields : none
+    if (this.left === 0 || this.chance.random() >= this.probability || !this.canYield(seen)) return none
+    this.left--
+    return yields
   }
 
   protected choose(askers: ReadonlyArray<number>): number {
@@ -233,8 +240,9 @@ const pickOf = ({ random }: Chance, count: number): number => Math.floor(random(
 /** At which operations who is interrupted. */
 const interruptsOf = (chance: Chance): Map<number, number> => {
   const interrupts = new Map<number, number>()
-  for (let left = pickOf(chance, chance.interrupts + 1); left > 0; left--) {
-    interrupts.set(1 + pickOf(chance, chance.length), pickOf(chance, chance.bodies))
+  const { length, targets } = chance
+  for (let left = pickOf(chance, chance.interrupts + 1); left > 0 && targets.length > 0; left--) {
+    interrupts.set(1 + pickOf(chance, length), targets[pickOf(chance, targets.length)]!)
   }
   return interrupts
 }

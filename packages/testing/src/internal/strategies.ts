@@ -30,7 +30,7 @@ export interface Random {
 export interface Ground {
   /** Operations of the run that nobody interferes with. */
   readonly operations: number
-  readonly bodies: number
+  readonly targets: ReadonlyArray<number>
 }
 
 /** Asks for one run after another; gets back what it has asked for, when it is over. */
@@ -91,9 +91,9 @@ function* decisionsAt(crossing: Crossing, preemptions: number, interrupts: numbe
   }
 }
 
-function* wander({ interrupts, preemptions, schedules, seed }: Random, { bodies, operations }: Ground): Search {
+function* wander({ interrupts, preemptions, schedules, seed }: Random, { operations, targets }: Ground): Search {
   for (let i = 0; i < schedules; i++) {
-    const chance = { random: makeRandomFrom(seed + i), length: operations, preemptions, interrupts, bodies }
+    const chance = { random: makeRandomFrom(seed + i), length: operations, preemptions, interrupts, targets }
     yield i % 2 === 0 ? new Prioritized(chance) : new Wandering(chance)
   }
   return true

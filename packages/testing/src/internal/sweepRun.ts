@@ -137,6 +137,7 @@ const locate = ({ fiber, ordinal }: Seen): string => {
 const planOf = <World, A, E>(scenario: Scenario<World, A, E>, director: ToPoint): Plan<World> => ({
   ...scenario,
   isFine: false,
+  watches: false,
   start: (run, world) => {
     run.bodies = [run.fork(Effect.suspend(() => scenario.body(world)))]
     director.turned(0)

@@ -5,6 +5,9 @@ import type { Event } from "./trace.ts"
 const first = 2
 const last = 3
 
+/** How many lines are shown; of a third the first ones, of the others the last. */
+const longest = 120
+
 interface Line {
   readonly fiber: string
   readonly text: string
@@ -53,8 +56,12 @@ export const render = (
   }
   const width = Math.max(...lines.map(({ fiber }) => fiber.length))
   const length = Math.max(...lines.map(({ text }) => text.length))
-  return lines.map(({ fiber, text, where }) => `  ${fiber.padEnd(width)}  ${text.padEnd(length)}  ${where}`.trimEnd())
-    .join("\n")
+  const page = lines.map(({ fiber, text, where }) =>
+    `  ${fiber.padEnd(width)}  ${text.padEnd(length)}  ${where}`.trimEnd()
+  )
+  const left = page.length - longest
+  if (left > 0) page.splice(longest / 3, left, `  … ${left} more lines …`)
+  return page.join("\n")
 }
 
 const isStepOf = (fiber: number) => (event: Event): event is Event & { readonly type: "step" } =>

@@ -126,7 +126,9 @@ export class Trace {
     const { _stack: stack } = fiber as { _stack?: ReadonlyArray<{ readonly iterator?: object }> }
     const iterator = stack?.findLast((one) => one.iterator !== undefined)?.iterator
     const found = iterator === undefined ? undefined : this.locations?.ofGenerator(iterator)
-    return found === undefined || isForeign(found.location) ? undefined : { ...found, isOwn: true }
+    return found === undefined || isForeign(found.location)
+      ? undefined
+      : { text: snippet(found.text), location: found.location, isOwn: true }
   }
 
   decision(fiber: number, decision: Decision): void {
@@ -162,9 +164,15 @@ const isForeign = ({ file }: Location): boolean =>
 
 const longest = 70
 
-/** A function on one line. */
-const snippet = (code: Code): string => {
-  const text = String(code).replaceAll(/\/\/.*$/gm, "").replaceAll(/\s+/g, " ").replace(/^\(\) => /, "")
+/** Code on one line. */
+const snippet = (code: Code | string): string => {
+  const text = String(code)
+    .replaceAll(/\/\/.*$/gm, "")
+    .replaceAll(/\s+/g, " ")
+    // What Vitest makes of the name of an import.
+    .replaceAll(/__vite_ssr_import_\d+__\./g, "")
+    .replace(/^\(\) => /, "")
+    .replace(/;$/, "")
   return text.length > longest ? `${text.slice(0, longest - 1)}…` : text
 }
 
