@@ -12,7 +12,7 @@ export interface Growing extends Sharing {
   readonly quota: Quota | undefined
   readonly config: PoolConfig
   readonly size: Size
-  readonly registry: { readonly timers: Timers }
+  readonly registry: { readonly timers: Timers; random(): number }
   /** May it make items at all? */
   readonly canGrow: boolean
   /** Items in whatever state. */
@@ -74,7 +74,8 @@ export class Growth {
     this.failures++
     this.window = 1
     const pause = Math.min(backoff.base * 2 ** Math.max(0, this.failures - 2), backoff.max)
-    this.retryAt = this.pool.registry.timers.now() + Math.ceil(pause * (1 - Math.random() / 5))
+    const { registry } = this.pool
+    this.retryAt = registry.timers.now() + Math.ceil(pause * (1 - registry.random() / 5))
   }
 
   /** It was given up, for no fault of its own. */

@@ -137,7 +137,7 @@ export class Stock {
     if (took > counts.createMax) counts.createMax = took
     item.state = "ready"
     item.checkedAt = item.idleSince = now
-    item.expiresAt = now + Math.ceil(config.maxLifetime * (1 - config.lifetimeJitter * Math.random()))
+    item.expiresAt = now + Math.ceil(config.maxLifetime * (1 - config.lifetimeJitter * registry.random()))
     this.keeper.arrived(item, now)
   }
 

@@ -3,7 +3,8 @@
  * what is live is no second book-keeping: it is the lists that the frames keep of what they own.
  */
 import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
+import * as Random from "effect/Random"
 import type { Definition } from "./definition.ts"
 import { Events } from "./events.ts"
 import { Statistics } from "./statistics.ts"
@@ -36,6 +37,11 @@ export class Registry {
 
   now(): number {
     return this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** From 0 to 1, by the `Random` of the manager. */
+  random(): number {
+    return Context.get(this.context, Random.Random).nextDoubleUnsafe()
   }
 
   /** Milliseconds since the registry was made, by the same clock. */

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Scheduler from "effect/Scheduler"
 
 /** How many are resumed in a row before other fibers get their turn. */
 const budget = 64
@@ -15,24 +16,67 @@ export interface Resumable {
   resume(): void
 }
 
-/** Those whose turn has yet to come: from `first` to `end`. */
-let waiting: Array<Resumable | undefined> = []
-let first = 0
-let end = 0
-let isRunning = false
-let isScheduled = false
+/** Those of one scheduler: one that is given up takes none of the others along. */
+class Trampoline {
+  /** Those whose turn has yet to come: from `first` to `end`. */
+  private waiting: Array<Resumable | undefined> = []
+  private first = 0
+  private end = 0
+  private isRunning = false
+  private isScheduled = false
+
+  resume(next: Resumable): void {
+    if (this.isRunning || this.isScheduled) {
+      this.waiting[this.end++] = next
+      return
+    }
+    this.isRunning = true
+    goOn(next)
+    if (this.first < this.end) this.drain()
+    this.isRunning = false
+    if (this.first < this.end) this.scheduleRest()
+  }
+
+  private drain(): void {
+    for (let left = budget; left > 0 && this.first < this.end; left--) {
+      const next = this.waiting[this.first]!
+      this.waiting[this.first++] = undefined
+      goOn(next)
+    }
+    if (this.first < this.end) return
+    this.first = this.end = 0
+    // What a very long queue took is given back.
+    if (this.waiting.length > 1024) this.waiting = []
+  }
+
+  private scheduleRest(): void {
+    this.isScheduled = true
+    this.waiting[this.first]!.fiber.currentDispatcher.scheduleTask(this.continueLater, 0)
+  }
+
+  private readonly continueLater = (): void => {
+    this.isScheduled = false
+    this.isRunning = true
+    this.drain()
+    this.isRunning = false
+    if (this.first < this.end) this.scheduleRest()
+  }
+}
+
+const trampolines = new WeakMap<Scheduler.Scheduler, Trampoline>()
+let lastScheduler: Scheduler.Scheduler | undefined
+let last: Trampoline | undefined
 
 /** Resumes it now, or after those that are being resumed. */
 export const resume = (next: Resumable): void => {
-  if (isRunning || isScheduled) {
-    waiting[end++] = next
-    return
+  const { scheduler } = next.fiber.cache
+  // Most programs have one.
+  if (scheduler !== lastScheduler) {
+    last = trampolines.get(scheduler)
+    if (last === undefined) trampolines.set(scheduler, last = new Trampoline())
+    lastScheduler = scheduler
   }
-  isRunning = true
-  goOn(next)
-  if (first < end) drain()
-  isRunning = false
-  if (first < end) scheduleRest()
+  last!.resume(next)
 }
 
 /** What an observer of one fiber throws is no reason not to tell the others. */
@@ -42,29 +86,4 @@ const goOn = (next: Resumable): void => {
   } catch (defect) {
     Effect.runForkWith(next.fiber.context)(Effect.logError("An observer of a fiber has thrown", Cause.die(defect)))
   }
-}
-
-const drain = (): void => {
-  for (let left = budget; left > 0 && first < end; left--) {
-    const next = waiting[first]!
-    waiting[first++] = undefined
-    goOn(next)
-  }
-  if (first < end) return
-  first = end = 0
-  // What a very long queue took is given back.
-  if (waiting.length > 1024) waiting = []
-}
-
-const scheduleRest = (): void => {
-  isScheduled = true
-  waiting[first]!.fiber.currentDispatcher.scheduleTask(continueLater, 0)
-}
-
-const continueLater = (): void => {
-  isScheduled = false
-  isRunning = true
-  drain()
-  isRunning = false
-  if (first < end) scheduleRest()
 }
