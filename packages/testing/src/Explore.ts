@@ -53,6 +53,12 @@ export interface Failure {
   readonly timeline: string
 }
 
+/** What came of a schedule that was repeated. */
+export interface Replayed extends Failure {
+  /** Did all of the schedule come about? Otherwise the program has moved on, and no finding means little. */
+  readonly isExact: boolean
+}
+
 export interface Report {
   readonly scenario: string
   /** How many were tried until something was found, or to the end; what shrinking took is not counted. */
@@ -87,7 +93,7 @@ export const interrupts = (count: 1 | 2 = 1): Strategy => exhaustive({ preemptio
 /**
  * Random schedules (default 1,000), the same ones for the same seed (default 1), each with up to so many preemptions
  * (default 3) and interrupts (default 1). Half of them go by random priorities, which finds what needs few decisions;
- * half are random all the way.
+ * half are random all the way, with up to four times as many preemptions.
  */
 export const random = (
   { interrupts = 1, preemptions = 3, schedules = 1000, seed = 1 }: {
@@ -107,6 +113,12 @@ export const thorough: ReadonlyArray<Strategy> = [
 
 /** The exploration has found something; the message says what, shows how it came about, and how to replay it. */
 export class ExploreFailure extends Data.TaggedError("ExploreFailure")<{ readonly report: Report }> {
+  constructor(props: { readonly report: Report }) {
+    super(props)
+    // The message says it all: whoever prints the error need not print it twice.
+    Object.defineProperty(this, "report", { enumerable: false })
+  }
+
   override get message(): string {
     const { failure, scenario, schedules } = this.report
     const { findings, schedule, timeline } = failure!
@@ -173,13 +185,13 @@ export const assert = <World>(scenario: Scenario<World>, options?: Options): Eff
   )
 
 /** Repeats one schedule, to look at it: with a breakpoint, with logs, or from a regression test. */
-export const replay = <World>(scenario: Scenario<World>, schedule: string): Effect.Effect<Failure> =>
+export const replay = <World>(scenario: Scenario<World>, schedule: string): Effect.Effect<Replayed> =>
   Effect.contextWith((base: Context.Context<never>) => {
     const decisions = decode(schedule)
     if (decisions === undefined) return Effect.die(new Error(`Explore: "${schedule}" is not a schedule`))
-    return Effect.flatMap(
-      execute(scenario, new Following([]), base, true),
-      ({ outside }) => explain(scenario, decisions, base, outside)
+    return execute(scenario, new Following([]), base, true).pipe(
+      Effect.flatMap(({ outside }) => explain(scenario, decisions, base, outside)),
+      Effect.map((failure) => ({ ...failure, isExact: failure.schedule === encode(decisions) }))
     )
   })
 

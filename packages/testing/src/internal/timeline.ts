@@ -71,13 +71,16 @@ const inWords = (
   { decision, fiber, next }: Event & { readonly type: "decision" },
   nameOf: (fiber: number) => string
 ): string => {
-  const before = next === undefined ? "" : ` before: ${next.text}`
+  const before = next === undefined ? "" : ` before: ${cut(next.text)}`
   if (decision.type === "yield") return `■ others go on${before}`
   if (decision.type === "pick") return "▶ is first"
   return `${
     decision.target === fiber ? "✗ is interrupted" : `■ stops: ✗ ${nameOf(decision.target)} is interrupted,`
   }${before}`
 }
+
+/** The place is told as well. */
+const cut = (text: string): string => text.length > 50 ? `${text.slice(0, 49)}…` : text
 
 /** Steps of the scenario's own code, and of those of others the last one: that is where a fiber stops. */
 const condense = (steps: ReadonlyArray<Event & { readonly type: "step" }>) =>

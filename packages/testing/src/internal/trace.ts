@@ -164,10 +164,11 @@ const isForeign = ({ file }: Location): boolean =>
 
 const longest = 70
 
-/** Code on one line. */
+/** Code on one line: of a block the first statement. */
 const snippet = (code: Code | string): string => {
-  const text = String(code)
-    .replaceAll(/\/\/.*$/gm, "")
+  const source = String(code).replaceAll(/\/\/.*$/gm, "")
+  const block = /^\([^()]*\) => \{\s*(\S.*)\n[^]*\n/.exec(source)
+  const text = (block === null ? source : `${block[1]!.replace(/;$/, "")} …`)
     .replaceAll(/\s+/g, " ")
     // What Vitest makes of the name of an import.
     .replaceAll(/__vite_ssr_import_\d+__\./g, "")
