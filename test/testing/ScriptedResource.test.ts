@@ -1,4 +1,4 @@
-import { ScriptedResource, Sweep } from "@chronovyan/testing"
+import { Explore, ScriptedResource, Sweep } from "@chronovyan/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, Pool, Scope } from "effect"
 import type { Scope as ScopeService } from "effect/Scope"
@@ -647,4 +647,21 @@ it("The types of a scripted resource are exact", () => {
     // @ts-expect-error: there is no such outcome
     makeUnsafe({ reset: ["ok", "okay"] })
   })
+})
+
+describe("An acquisition that can be interrupted", () => {
+  it.effect("loses no item wherever a fiber can stop, at the end of a mask for instance", () =>
+    Explore.assert({
+      name: "an interruptible acquisition",
+      setup: ScriptedResource.make({ name: "thing", acquire: ["ok", "slow", "fail", "die"] }),
+      fibers: (things) => ({
+        ann: Effect.exit(Effect.scoped(ScriptedResource.scoped(things, { interruptible: true }))),
+        bob: Effect.exit(Effect.scoped(ScriptedResource.scoped(things, { interruptible: true })))
+      }),
+      check: (things) => [
+        ...ScriptedResource.check(things),
+        ...(things.counts.acquiring === 0 ? [] : ["an acquisition is said to go on"])
+      ],
+      mayDie: true
+    }))
 })

@@ -188,12 +188,13 @@ export const release = (self: Item): Effect.Effect<void> => (self as ScriptedIte
  * owns items rightfully, and `check` in `afterClose`.
  */
 export const check = (self: ScriptedResource): ReadonlyArray<string> => {
-  const { live, name, noted, tally } = self as Book
+  const { live, name, noted } = self as Book
+  const { acquiring } = self.counts
   const found = [...noted]
   for (const item of live) found.push(item.left)
-  if (tally.acquiring > 0) {
+  if (acquiring > 0) {
     found.push(
-      `${name}: ${tally.acquiring} ${tally.acquiring === 1 ? "acquisition has" : "acquisitions have"} not ended`
+      `${name}: ${acquiring} ${acquiring === 1 ? "acquisition has" : "acquisitions have"} not ended`
     )
   }
   return found

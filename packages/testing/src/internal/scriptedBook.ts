@@ -3,6 +3,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { NodeInspectSymbol } from "effect/Inspectable"
 import type { AnyOutcome, Gated, Outcome, Play, Script, Slow, Step, Validity } from "./script.ts"
 import { compile, wrong } from "./script.ts"
@@ -290,6 +291,11 @@ export class ScriptedItem implements Item {
   }
 }
 
+/** An acquisition that goes on. */
+interface Begun {
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+}
+
 /** The one who owns all that is known of a resource. */
 export class Book implements ScriptedResource {
   readonly [TypeId] = TypeId
@@ -298,6 +304,7 @@ export class Book implements ScriptedResource {
   readonly scripts: Readonly<Record<Step, Play<ScriptedItem | undefined>>>
   readonly calls: Record<Step, number> = { acquire: 0, validate: 0, reset: 0, release: 0 }
   readonly live = new Set<ScriptedItem>()
+  private readonly begun = new Set<Begun>()
   readonly noted = new Set<string>()
   readonly tally: { -readonly [Key in keyof Omit<Counts, "live">]: number } = {
     acquiring: 0,
@@ -338,6 +345,7 @@ export class Book implements ScriptedResource {
   }
 
   get counts(): Counts {
+    this.settle()
     return { ...this.tally, live: this.live.size }
   }
 
@@ -379,10 +387,7 @@ export class Book implements ScriptedResource {
   }
 
   /**
-   * Plays a call in an uninterruptible region, where only the waiting can be interrupted. The end of the waiting, what
-   * `end` notes down, and the end of the region are one step: nobody whose item has been opened can be interrupted before
-   * it is handed over, also when the acquisition is interruptible. That is why no `onExit` is around it, after which a
-   * fiber may yield.
+   * Plays a call in an uninterruptible region, where only the waiting can be interrupted.
    */
   perform<A>(
     restore: Restore,
@@ -407,15 +412,53 @@ export class Book implements ScriptedResource {
     })
   }
 
-  readonly acquire: Effect.Effect<Item, ScriptedFailure> = Effect.uninterruptibleMask((restore) => {
-    const { live, tally } = this
-    const acquired = this.perform(restore, this.call("acquire", undefined), () => {
-      const item = new ScriptedItem(tally.acquired, this)
-      live.add(item)
-      if (live.size > tally.highWaterMark) tally.highWaterMark = live.size
-      return item
-    }, () => {})
-    if (tally.acquiring > tally.acquiringHighWaterMark) tally.acquiringHighWaterMark = tally.acquiring
-    return acquired
+  /**
+   * The item is opened in the very step that hands it over, without a mask or an `onExit` around: where these end, a fiber
+   * may stop once more, and an interruption there would lose the item. What is interrupted just before has no end that
+   * could be seen, but its fiber has.
+   */
+  readonly acquire: Effect.Effect<Item, ScriptedFailure> = Effect.withFiber((fiber) => {
+    const { tally } = this
+    const call = this.call("acquire", undefined)
+    const begun = { fiber }
+    this.begun.add(begun)
+    tally.acquiring++
+    if (tally.acquiring > tally.acquiringHighWaterMark) {
+      this.settle()
+      tally.acquiringHighWaterMark = Math.max(tally.acquiring, tally.acquiringHighWaterMark)
+    }
+    const open = Effect.sync(() => {
+      this.endAcquisition(begun, "acquired")
+      return this.open()
+    })
+    if (call.outcome === "ok") return open
+    const waited = Effect.onExit(this.play(call, call.outcome), (exit) => {
+      if (Exit.isFailure(exit)) {
+        this.endAcquisition(begun, Cause.hasInterruptsOnly(exit.cause) ? "acquireInterrupted" : "acquireFailed")
+      }
+      return Effect.void
+    })
+    return Effect.flatMap(waited, () => open)
   })
+
+  private open(): Item {
+    const { live, tally } = this
+    const item = new ScriptedItem(tally.acquired, this)
+    live.add(item)
+    if (live.size > tally.highWaterMark) tally.highWaterMark = live.size
+    return item
+  }
+
+  private endAcquisition(begun: Begun, how: "acquired" | "acquireInterrupted" | "acquireFailed"): void {
+    this.begun.delete(begun)
+    this.tally.acquiring--
+    this.tally[how]++
+  }
+
+  /** Those whose fiber is gone were interrupted. */
+  settle(): void {
+    for (const begun of this.begun) {
+      if (begun.fiber.pollUnsafe() !== undefined) this.endAcquisition(begun, "acquireInterrupted")
+    }
+  }
 }
