@@ -17,8 +17,16 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "ledgers",
-    ["internal/events", "internal/ledger", "internal/statistics", "internal/timers"],
-    ["Budget", "internal/registry"]
+    [
+      "internal/events",
+      "internal/exhaustion",
+      "internal/ledger",
+      "internal/queue",
+      "internal/statistics",
+      "internal/timers",
+      "internal/trampoline"
+    ],
+    ["Budget", "internal/budgetLine", "internal/registry"]
   ],
   [
     "lifetime",
@@ -26,6 +34,8 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/closing", "internal/finalizers"],
     ["internal/frame"],
     ["internal/holders", "internal/manager", "internal/observe"],
+    ["internal/charging"],
+    ["internal/budgetWait"],
     ["internal/run"],
     ["TimeFrame"]
   ],
@@ -44,8 +54,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   [
     "pooling",
     ["internal/aside", "internal/codel", "internal/holding", "internal/poolOptions"],
-    ["internal/poolQueue"],
-    ["internal/lease", "internal/poolStats", "internal/trampoline"],
+    ["internal/lease", "internal/poolStats"],
     ["internal/borrow", "internal/deadlock", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],
     ["internal/poolCare"],

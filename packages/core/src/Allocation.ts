@@ -8,11 +8,12 @@ import { dual } from "effect/Function"
 import { hasProperty } from "effect/Predicate"
 import type * as TxRef from "effect/TxRef"
 import type * as Access from "./internal/access.ts"
-import { chargeTo, refuseClosed } from "./internal/allocate.ts"
+import { refuseClosed } from "./internal/allocate.ts"
+import { refuseFor } from "./internal/charging.ts"
 import type { Refused } from "./internal/allocate.ts"
 import * as internal from "./internal/allocation.ts"
 import type { Frame } from "./internal/frame.ts"
-import { charge, refund } from "./internal/ledger.ts"
+import { move } from "./internal/ledger.ts"
 import type { AllocationReleased, BudgetExceeded, FrameClosed } from "./ResourceError.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
 
@@ -114,9 +115,6 @@ export const transfer: {
 const moveCharges = (allocation: internal.Allocation, to: Frame): Refused | undefined => {
   const { frame: from, resource } = allocation
   const cost = allocation.totalCost
-  // Both frames may share an outer limit, which the move leaves as it is.
-  refund(from.ledgers, cost)
-  const refused = chargeTo(to, cost, resource)
-  if (refused !== undefined) charge(from.ledgers, from.root, cost, resource)
-  return refused
+  const refusing = move(from.ledgers, to.ledgers, to.root, cost, resource)
+  return refusing === undefined ? undefined : refuseFor(to, cost, resource, refusing)
 }

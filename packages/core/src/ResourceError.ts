@@ -128,6 +128,12 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   resource: Schema.String,
   /** The frame that asked. */
   requestedBy: Schema.String,
+  /** How many wait for it already; absent when nobody does. */
+  waiting: Schema.optionalKey(Schema.Int),
+  /** How long it has waited, in milliseconds; absent when it has not. */
+  waited: Schema.optionalKey(Schema.Number),
+  /** A rate: in how many milliseconds that much would have come back, if nobody else takes it. */
+  readyIn: Schema.optionalKey(Schema.Number),
   /** The hundred largest. */
   holders: Schema.Array(Holder),
   /** How many there are besides; absent when there are none. */
@@ -140,11 +146,13 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   override get message(): string {
     const what = `"${this.resource}" in ${frameName(this.requestedBy)} needs ${this.requested} ${this.unit}, but ` +
       `${frameName(this.frame)} has ${this.limit - this.used} of ${this.limit} left`
-    return this.neverFits
-      ? `${what}. It can never fit: raise the limit or ask for less`
-      : `${what}. Held by:${
-        list(this.holders, this.omitted, this.unit)
-      }\nRelease one of them earlier, or raise the limit`
+    if (this.neverFits) return `${what}. It can never fit: raise the limit or ask for less`
+    const ahead = this.waiting === undefined ? "" : `, and ${this.waiting} wait for it`
+    const waited = this.waited === undefined ? "" : `, after waiting ${this.waited} ms`
+    const how = this.readyIn === undefined ? "" : `. So much is back in ${this.readyIn} ms`
+    if (this.holders.length === 0) return `${what}${ahead}${waited}${how}`
+    return `${what}${ahead}${waited}${how}. Held by:${list(this.holders, this.omitted, this.unit)}\n` +
+      `Release one of them earlier, or raise the limit`
   }
 }
 

@@ -148,7 +148,7 @@ type WithParams<D> = [void] extends [ResourceDefinition.Params<D>] ? { readonly 
  * const urgent = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, ResourcePool.Priority, 1)
  * ```
  */
-export { Priority } from "./internal/poolQueue.ts"
+export { Priority } from "./internal/queue.ts"
 
 /**
  * Is this a pool?

@@ -10,12 +10,15 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Budget from "./Budget.ts"
+import * as Cost from "./Cost.ts"
 import * as Deadline from "./Deadline.ts"
 import { Frame, nearest, TypeId } from "./internal/frame.ts"
 import type { FrameOptions } from "./internal/frame.ts"
+import { RateLedger, unlimited } from "./internal/ledger.ts"
 import * as internalManager from "./internal/manager.ts"
 import * as internal from "./internal/run.ts"
-import type { DeadlineExceeded } from "./ResourceError.ts"
+import { FrameClosed } from "./ResourceError.ts"
+import type { BudgetExceeded, DeadlineExceeded } from "./ResourceError.ts"
 
 /**
  * A time frame, and as a requirement: something that has to run inside one.
@@ -43,6 +46,25 @@ export interface Options {
   /** Limits by unit, for this frame and those inside it together. Default: only those of the frames outside. */
   readonly budget?: Budget.Budget
   /**
+   * A share of the capacities outside that is sure: they are charged for it when the frame opens, which fails with
+   * `BudgetExceeded` if they have too little left, and then only for what goes beyond it. What nobody uses goes back when
+   * the frame has closed. Default: nothing; the frame takes as it goes.
+   */
+  readonly reserve?: Cost.Cost
+  /**
+   * What allocations inside do when a budget has too little left: fail at once, wait for as long as it takes, or for so
+   * long at most. First come, first served; what can never fit fails at once. Default: as in the frame outside; the
+   * manager's fails. See `Budget.wait` for a single call.
+   */
+  readonly exhausted?: "fail" | "wait" | { readonly wait: Duration.Input }
+  /**
+   * Those who wait inside the frame for a budget outside take turns with other tenants, by `weight`, however many they
+   * are. Frames of one name are one tenant. Default: everybody takes turns with everybody else.
+   */
+  readonly tenant?: string
+  /** How much a turn of the tenant is worth: with 2 it gets twice what one with 1 gets (default 1). */
+  readonly weight?: number
+  /**
    * How long the releases may take when the frame closes, and the body to wind up after its deadline; then the frame
    * ends without them. Default: that of the frame outside; the manager's is 30 seconds.
    */
@@ -51,6 +73,9 @@ export interface Options {
 
 /** Only a frame with a timeout of its own can fail with it. */
 type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
+
+/** Only a frame with a share of its own can be refused one. */
+type Reserve<O> = "reserve" extends keyof O ? BudgetExceeded : never
 
 /** No other options than those there are: a misspelled one would be no option at all. */
 type Known<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
@@ -77,11 +102,11 @@ export const run: {
     options: O & Known<O>
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ) => Effect.Effect<A, E | Timeout<O> | Reserve<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
   <A, E, R, const O extends Options>(
     self: Effect.Effect<A, E, R>,
     options: O & Known<O>
-  ): Effect.Effect<A, E | Timeout<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ): Effect.Effect<A, E | Timeout<O> | Reserve<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
 } = dual(2, (self: Effect.Effect<any, any, any>, options: Options) => {
   const decoded = decode(options)
   return Effect.withFiber((fiber) => internal.run(self, TimeFrame, around(fiber.context), decoded, fiber))
@@ -110,7 +135,7 @@ export const remaining: Effect.Effect<Duration.Duration, never, TimeFrame> = Eff
  * {@link provide} and {@link close}. It has no deadline of its own; {@link run} can have one.
  */
 export const make = (
-  options: Omit<Options, "timeout">
+  options: Omit<Options, "timeout" | "reserve">
 ): Effect.Effect<TimeFrame, never, internalManager.Manager | Scope.Scope> => {
   const decoded = decode(options)
   return Effect.uninterruptible(Effect.withFiber((fiber) => {
@@ -128,6 +153,39 @@ export const make = (
     return Effect.as(closing, frame)
   }))
 }
+
+/**
+ * What a running frame gets more of.
+ */
+export interface Extension {
+  /** How long its body may take from now on, if that is later than its deadline; never later than the deadline outside. */
+  readonly timeout?: Duration.Input
+  /** By how much its own limits rise, by unit. Those of the frames outside stay as they are. */
+  readonly budget?: Cost.Cost
+}
+
+/**
+ * Gives a running frame more time, or more of a budget, within what the frames outside have. A deadline that it does not
+ * have, and a unit that it does not limit, stay as they are; frames inside keep their own deadlines. Fails when the frame
+ * is not open any more.
+ */
+export const extend: {
+  (extension: Extension): (frame: TimeFrame) => Effect.Effect<void, FrameClosed>
+  (frame: TimeFrame, extension: Extension): Effect.Effect<void, FrameClosed>
+} = dual(2, (self: TimeFrame, { budget, timeout }: Extension) =>
+  Effect.suspend((): Effect.Effect<void, FrameClosed> => {
+    const frame = self as Frame
+    if (frame.phase !== "open") return Exit.fail(new FrameClosed({ frame: frame.path, resource: "more" }))
+    const more = Cost.assert(budget ?? Cost.zero, frame.name)
+    if (timeout !== undefined) frame.extend(millis("timeout", timeout))
+    for (const unit of Object.keys(more)) {
+      const ledger = frame.ledgers.get(unit)
+      if (ledger?.owner !== frame || ledger instanceof RateLedger || ledger.limit === unlimited) continue
+      ledger.limit = Math.min(unlimited - 1, ledger.limit + more[unit]!)
+      ledger.waiting?.serve()
+    }
+    return Exit.void
+  }))
 
 /**
  * Runs an effect inside a frame that is open already; it stays open.
@@ -166,8 +224,23 @@ const decode = (options: Options): FrameOptions => {
     name: options.name,
     timeout: options.timeout === undefined ? Infinity : millis("timeout", options.timeout),
     budget: options.budget === undefined ? undefined : Budget.validate(options.budget),
+    reserve: options.reserve === undefined ? undefined : Cost.assert(options.reserve, options.name),
+    patience: options.exhausted === undefined ? undefined : patienceOf(options.exhausted),
+    turn: turnOf(options),
     gracePeriod: options.gracePeriod === undefined ? undefined : millis("gracePeriod", options.gracePeriod)
   }
+}
+
+const patienceOf = (exhausted: NonNullable<Options["exhausted"]>): number => {
+  if (exhausted === "fail") return 0
+  return exhausted === "wait" ? Infinity : millis("wait", exhausted.wait)
+}
+
+const turnOf = ({ name, tenant, weight = 1 }: Options): FrameOptions["turn"] => {
+  if (!(weight > 0 && weight < Infinity)) {
+    throw new TypeError(`The weight of the frame "${name}" must be a number above 0: ${weight}`)
+  }
+  return tenant === undefined && weight === 1 ? undefined : { tenant: tenant ?? name, weight }
 }
 
 /** A wrong duration is a mistake in the program and throws. */

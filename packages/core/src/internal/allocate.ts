@@ -9,15 +9,15 @@ import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import type { Cost } from "../Cost.ts"
-import { BudgetExceeded, FrameClosed, InvalidParams } from "../ResourceError.ts"
+import { FrameClosed, InvalidParams } from "../ResourceError.ts"
+import type { BudgetExceeded } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
+import { chargeOrWait } from "./budgetWait.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
-import { holdersOfUnit } from "./holders.ts"
-import { charge, tooSmallFor } from "./ledger.ts"
-import type { Ledger } from "./ledger.ts"
+import { refund } from "./ledger.ts"
 import { inFrame } from "./run.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -45,32 +45,6 @@ const invalid = (
   return failure === undefined
     ? Exit.failCause(cause as Cause.Cause<never>)
     : Exit.fail(new InvalidParams({ resource: definition.name, issue: new Schema.SchemaError(failure.error).message }))
-}
-
-/** Charges the frame and those around it, or says who has what is missing. */
-export const chargeTo = (frame: Frame, cost: Cost, resource: string): Refused | undefined => {
-  const refusing = charge(frame.ledgers, frame.root, cost, resource)
-  return refusing === undefined ? undefined : refuse(frame, cost, resource, refusing)
-}
-
-const refuse = (frame: Frame, cost: Cost, resource: string, refusing: Ledger): Refused => {
-  const { registry } = frame
-  const requested = cost[refusing.unit]!
-  // One that can never fit is the better answer, wherever it stands.
-  const ledger = tooSmallFor(refusing, requested) ?? refusing
-  const owner = ledger.owner as Frame
-  const refusal = { unit: ledger.unit, limit: ledger.limit, used: ledger.used, requested, resource }
-  if (registry.events.active) {
-    registry.events.tell({ _tag: "BudgetRefused", ...frame.stamp(), ...refusal, refusedBy: owner.path })
-  }
-  return Exit.fail(
-    new BudgetExceeded({
-      ...refusal,
-      frame: owner.path,
-      requestedBy: frame.path,
-      ...holdersOfUnit(owner, ledger.unit)
-    })
-  )
 }
 
 /** Puts back the interruptibility of whoever asked. */
@@ -134,12 +108,27 @@ export const allocateIn = (
   restore: Restore,
   use: Use | undefined
 ): Effect.Effect<any, any, any> => {
-  let cost: Cost | undefined
-  if (definition.cost !== undefined) {
-    cost = definition.cost(params)
-    const refused = chargeTo(frame, cost, definition.name)
-    if (refused !== undefined) return refused
-  }
+  if (definition.cost === undefined) return acquireIn(frame, definition, params, undefined, fiber, restore, use)
+  const cost = definition.cost(params)
+  const waits = chargeOrWait(frame, cost, definition.name, fiber, restore)
+  if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use)
+  return Effect.flatMap(waits, () => {
+    if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use)
+    refund(frame.ledgers, cost)
+    return refuseClosed(frame, definition.name)
+  })
+}
+
+/** What is charged already is recorded and acquired. */
+const acquireIn = (
+  frame: Frame,
+  definition: Definition,
+  params: unknown,
+  cost: Cost | undefined,
+  fiber: AnyFiber,
+  restore: Restore,
+  use: Use | undefined
+): Effect.Effect<any, any, any> => {
   const statistics = frame.registry.statisticsOf(definition)
   const record = new Temporal(definition, statistics, cost, frame, fiber)
   return deliver(record, acquisitionOf(record, params, restore), fiber, restore, use)

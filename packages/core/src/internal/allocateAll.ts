@@ -4,13 +4,15 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cost from "../Cost.ts"
-import { acquisitionOf, chargeTo, decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
+import { acquisitionOf, decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore } from "./allocate.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { borrowIn } from "./borrow.ts"
+import { chargeOrWait } from "./budgetWait.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
+import { refund } from "./ledger.ts"
 import { shareIn } from "./share.ts"
 
 interface Prepared {
@@ -43,8 +45,23 @@ export const allocateEach = (
     const cost = isCharged ? Cost.assert(definition.cost!(params.value), definition.name) : undefined
     prepared.push({ definition, params: params.value, cost })
   }
-  const refused = chargeTo(frame, Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero)), names)
-  if (refused !== undefined) return refused
+  const cost = Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero))
+  const waits = chargeOrWait(frame, cost, names, fiber, restore)
+  if (waits === undefined) return acquireEach(frame, prepared, restore, fiber)
+  return Effect.flatMap(waits, () => {
+    if (frame.phase === "open") return acquireEach(frame, prepared, restore, fiber)
+    refund(frame.ledgers, cost)
+    return refuseClosed(frame, names)
+  })
+}
+
+/** What is charged already is recorded, and acquired one after another. */
+const acquireEach = (
+  frame: Frame,
+  prepared: ReadonlyArray<Prepared>,
+  restore: Restore,
+  fiber: AnyFiber
+): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
   const waiting = prepared.map((part): Part => ({ part, record: recordOf(frame, part, fiber) })).reverse()
   const held: Array<Allocation> = []
 

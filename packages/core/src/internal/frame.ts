@@ -16,9 +16,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
+import type { Cost } from "../Cost.ts"
 import * as Deadline from "../Deadline.ts"
 import { Closing } from "./closing.ts"
 import { Finalizers } from "./finalizers.ts"
+import { endReserve } from "./ledger.ts"
 import type { Ledgers } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
 import { allocationsIn, Owned } from "./owned.ts"
@@ -35,6 +37,12 @@ export interface FrameOptions {
   /** Milliseconds; `Infinity` for none. */
   readonly timeout: number
   readonly budget: Budget.Budget | undefined
+  /** What the frames outside have been charged for it already. */
+  readonly reserve?: Cost | undefined
+  /** How long those inside wait for a budget that has too little left, in milliseconds; absent: as outside. */
+  readonly patience?: number | undefined
+  /** Whose turn those inside take when they wait for a budget outside, and what that is worth. */
+  readonly turn?: Turn | undefined
   /** Milliseconds; `undefined` for that of the frame around it. */
   readonly gracePeriod: number | undefined
   /** Whoever ends it waits for it, however long that takes: what is around it has a grace period. */
@@ -48,6 +56,12 @@ export interface FrameOptions {
 export interface Visit {
   readonly from: Frame
   readonly outer: Visit | undefined
+}
+
+/** Those of one tenant take turns with those of others, by weight. */
+export interface Turn {
+  readonly tenant: unknown
+  readonly weight: number
 }
 
 /** How a pool stands, as a snapshot shows it. */
@@ -81,14 +95,16 @@ export class Frame extends Owned implements Scope.Scope {
   parent: Frame | undefined
   readonly root: Frame
   readonly registry: Registry
-  readonly timeout: number
+  timeout: number
   /** The earlier of its own and its parent's, on the monotonic clock. */
-  readonly deadline: Deadline.Deadline
+  deadline: Deadline.Deadline
   /** What frames inside it inherit. */
   readonly gracePeriod: number
   /** How long its own end may take. */
   readonly closesWithin: number
   ledgers: Ledgers
+  readonly patience: number
+  private readonly turn: Turn | undefined
   readonly openedAt: number
   /** The context that finalizers and background work of the frame run in. */
   context: Context.Context<never>
@@ -98,6 +114,8 @@ export class Frame extends Owned implements Scope.Scope {
   readonly owned = new LinkedList<Owned>()
   /** What outlived frames inside. */
   private orphans: LinkedList<Owned> | undefined = undefined
+  /** Was a share of the budgets outside charged for it ahead of time? */
+  private readonly hasReserve: boolean
   /** What the frame ended with. */
   exit: Exit.Exit<unknown, unknown> = Exit.void
   /** How it ends, from when it is closing. */
@@ -133,7 +151,12 @@ export class Frame extends Owned implements Scope.Scope {
     this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
     this.closesWithin = options.isWaitedFor === true ? Infinity : this.gracePeriod
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
-    this.ledgers = options.budget === undefined ? outer : Budget.open(options.budget, outer, this, this.root)
+    this.ledgers = options.budget === undefined && options.reserve === undefined
+      ? outer
+      : Budget.open(options.budget ?? {}, options.reserve, outer, this, this.root, () => registry.timers.now())
+    this.hasReserve = options.reserve !== undefined
+    this.patience = options.patience ?? parent?.patience ?? 0
+    this.turn = options.turn
     this.context = context
   }
 
@@ -233,6 +256,24 @@ export class Frame extends Owned implements Scope.Scope {
       }
     }
     return false
+  }
+
+  /** Whose turn it takes when it waits for a budget of that frame: of those in between the outermost tenant's. */
+  turnIn(owner: object): Turn | undefined {
+    let turn: Turn | undefined
+    for (let at: Frame | undefined = this; at !== undefined && at !== owner; at = at.parent) turn = at.turn ?? turn
+    return turn
+  }
+
+  /** Its deadline is that far away from now on, unless it was later already, or the one outside comes first. */
+  extend(timeout: number): void {
+    if (this.timeout === Infinity) return
+    const { timers } = this.registry
+    const outer = this.parent?.deadline ?? Deadline.none
+    const deadline = Deadline.earlier(Deadline.after(timers.now(), timeout), outer)
+    if (deadline <= this.deadline) return
+    this.timeout += deadline - this.deadline
+    this.deadline = deadline
   }
 
   /** What each event of the frame says. */
@@ -381,6 +422,9 @@ export class Frame extends Owned implements Scope.Scope {
     const wasIn = this.home !== undefined || this.parent === undefined
     this.phase = "closed"
     this.unlink()
+    if (this.hasReserve) {
+      for (const ledger of this.ledgers.values()) if (ledger.owner === this) endReserve(ledger)
+    }
     const { orphans } = this
     if (orphans !== undefined && this.parent !== undefined) {
       for (let orphan = orphans.first; orphan !== undefined; orphan = orphans.first) this.parent.adopt(orphan)

@@ -29,7 +29,7 @@ import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts } from "./owned.ts"
-import type { Line, Standing } from "./poolQueue.ts"
+import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
 

@@ -2,7 +2,8 @@
  * How much of one unit is in use in one frame and the frames inside it. Owned by `Budget`.
  *
  * Charging walks from the asking frame's nearest limit to the outermost one: all of them or none, in one synchronous
- * step. `used` of a ledger is always the sum of what the allocations below it were charged.
+ * step. `used` of a capacity is always the sum of what the allocations below it were charged; outside, that is counted
+ * as far as it goes beyond what was reserved there.
  */
 import type { Cost } from "../Cost.ts"
 import { isAmount, wrongAmount } from "../Cost.ts"
@@ -10,15 +11,29 @@ import { isAmount, wrongAmount } from "../Cost.ts"
 /** As much as can be counted exactly. */
 export const unlimited = Number.MAX_SAFE_INTEGER
 
+/** Those who wait for a ledger; nobody new goes ahead of them. */
+export interface WaitingLine {
+  readonly length: number
+  /** Is there someone who came before that moment, and is next? */
+  isAheadOf(since: number): boolean
+  /** There may be room now. */
+  serve(): void
+}
+
+/** A capacity: what is taken is given back. */
 export class Ledger {
   readonly unit: string
   /** `unlimited` in the manager's ledger of a unit that it does not limit, kept to see the use all the same. */
-  readonly limit: number
+  limit: number
   /** The next ledger of the unit on the way out. */
   readonly parent: Ledger | undefined
   /** The frame that the limit belongs to. */
   readonly owner: object
   used = 0
+  /** What the ledgers outside were charged ahead of time; they are charged only for what goes beyond it. */
+  reserved = 0
+  /** There is one while somebody waits. */
+  waiting: WaitingLine | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
   private mark = 0
 
@@ -33,41 +48,178 @@ export class Ledger {
   get highWaterMark(): number {
     return Math.max(this.mark, this.used)
   }
-  /** Use only falls here, so this is where the mark is kept up. */
+
+  /** What is in use now, in whole numbers. */
+  get standing(): number {
+    return this.used
+  }
+
+  /** In how many milliseconds that much will be left, if nobody takes anything meanwhile; `Infinity`: nobody knows. */
+  readyIn(amount: number): number {
+    return this.used + amount <= this.limit ? 0 : Infinity
+  }
+
+  /** Takes the amount, if there is so much left. */
+  take(amount: number): boolean {
+    const used = this.used + amount
+    if (used > this.limit) return false
+    this.used = used
+    return true
+  }
+
+  /** Undoes what did not stand: it leaves no mark. */
+  untake(amount: number): void {
+    this.used -= amount
+  }
+
+  /** Takes back what was in use. Use only falls here, so this is where the mark is kept up. */
   lower(amount: number): void {
     if (this.used > this.mark) this.mark = this.used
     this.used -= amount
   }
+
+  /** Takes what was in use elsewhere. */
+  takeMoved(amount: number): boolean {
+    return this.take(amount)
+  }
+
+  untakeMoved(amount: number): void {
+    this.untake(amount)
+  }
+
+  /** How much of the amount, taken last, the ledgers outside are charged. */
+  passesOn(amount: number): number {
+    const { reserved, used } = this
+    return reserved === 0 ? amount : Math.max(0, used - reserved) - Math.max(0, used - amount - reserved)
+  }
 }
+
+/** A rate: what is taken comes back with time, and not when it is given back. */
+export class RateLedger extends Ledger {
+  /** How long one takes to come back, in milliseconds. */
+  private readonly interval: number
+  private readonly now: () => number
+  /** When all of it will have come back. */
+  private backAt = 0
+  private most = 0
+
+  constructor(
+    unit: string,
+    rate: { readonly amount: number; readonly per: number; readonly burst: number },
+    parent: Ledger | undefined,
+    owner: object,
+    now: () => number
+  ) {
+    super(unit, rate.burst, parent, owner)
+    this.interval = rate.per / rate.amount
+    this.now = now
+  }
+
+  /** How many milliseconds' worth is missing. */
+  private missing(now: number): number {
+    return Math.max(0, this.backAt - now)
+  }
+
+  override get standing(): number {
+    return Math.min(this.limit, Math.ceil(this.missing(this.now()) / this.interval - tolerance))
+  }
+
+  override get highWaterMark(): number {
+    return this.most
+  }
+
+  override readyIn(amount: number): number {
+    const excess = this.missing(this.now()) + (amount - this.limit) * this.interval
+    return excess <= tolerance ? 0 : Math.ceil(excess - tolerance)
+  }
+
+  /** The bucket with a leak, as one number (Generic Cell Rate Algorithm): O(1), and no timer to refill it. */
+  override take(amount: number): boolean {
+    const now = this.now()
+    const missing = this.missing(now) + amount * this.interval
+    if (missing > this.limit * this.interval + tolerance) return false
+    this.backAt = now + missing
+    const used = Math.ceil(missing / this.interval - tolerance)
+    if (used > this.most) this.most = used
+    return true
+  }
+
+  override untake(amount: number): void {
+    this.backAt -= amount * this.interval
+  }
+
+  override lower(): void {}
+
+  override takeMoved(): boolean {
+    return true
+  }
+
+  override untakeMoved(): void {}
+}
+
+/** Sums of fractions of a millisecond are not exact. */
+const tolerance = 1e-6
 
 /** Is there a limit from here outward that could not hold the amount even when nothing else is in use? */
 export const tooSmallFor = (ledger: Ledger, amount: number): Ledger | undefined => {
-  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
-    if (amount > at.limit) return at
+  let left = amount
+  for (let at: Ledger | undefined = ledger; at !== undefined && left > 0; at = at.parent) {
+    if (left > at.limit) return at
+    left = Math.max(0, left - at.reserved)
   }
   return undefined
+}
+
+/** What is out of the ordinary about a charge. */
+interface Special {
+  /** It comes from those who wait for this ledger, and is the next of them. */
+  readonly passing?: Ledger
+  /** Since when it waits. */
+  readonly since?: number
+  /** It comes from other ledgers: what it took of rates it took there. */
+  readonly isMoved?: boolean
 }
 
 /** Charges a ledger and all outer ones, or none; answers the one that refuses. */
-const take = (ledger: Ledger, amount: number): Ledger | undefined => {
+const take = (ledger: Ledger, amount: number, special: Special | undefined): Ledger | undefined => {
+  let left = amount
   for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
-    const used: number = at.used + amount
-    if (used > at.limit) {
-      takeBack(ledger, amount, at)
+    if (special?.isMoved === true ? !at.takeMoved(left) : !isOpen(at, special) || !at.take(left)) {
+      takeBack(ledger, amount, at, special)
       return at
     }
-    at.used = used
+    left = at.passesOn(left)
   }
   return undefined
 }
 
-/** Undoes a charge that did not stand, up to a ledger that was not charged: it leaves no mark. */
-const takeBack = (ledger: Ledger, amount: number, end: Ledger | undefined): void => {
-  for (let at: Ledger | undefined = ledger; at !== end; at = at!.parent) at!.used -= amount
+/** Nobody new goes ahead of those who wait. */
+const isOpen = (ledger: Ledger, special: Special | undefined): boolean =>
+  ledger.waiting === undefined ||
+  (special?.since !== undefined && (ledger === special.passing || !ledger.waiting.isAheadOf(special.since)))
+
+/** Undoes a charge that did not stand, up to a ledger that was not charged. */
+const takeBack = (ledger: Ledger, amount: number, end: Ledger | undefined, special: Special | undefined): void => {
+  let left = amount
+  for (let at: Ledger | undefined = ledger; at !== end; at = at!.parent) {
+    const outer = at!.passesOn(left)
+    if (special?.isMoved === true) at!.untakeMoved(left)
+    else at!.untake(left)
+    left = outer
+  }
 }
 
-const give = (ledger: Ledger, amount: number): void => {
-  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) at.lower(amount)
+/** Gives back to a ledger and all outer ones; adds those that somebody waits for. */
+const give = (ledger: Ledger, amount: number, waitedFor: Array<WaitingLine> | undefined): typeof waitedFor => {
+  let left = amount
+  let found = waitedFor
+  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
+    const outer = at.passesOn(left)
+    at.lower(left)
+    if (at.waiting !== undefined) (found ??= []).push(at.waiting)
+    left = outer
+  }
+  return found
 }
 
 /** The ledgers that a frame charges first, by unit: its own, or the nearest one outside. */
@@ -86,10 +238,10 @@ export const ledgerAtRoot = (ledgers: Ledgers, root: { readonly ledgers: Ledgers
   return ledger
 }
 
-const undo = (ledgers: Ledgers, cost: Cost, end: string): void => {
+const undo = (ledgers: Ledgers, cost: Cost, end: string, special: Special | undefined): void => {
   for (const unit in cost) {
     if (unit === end) return
-    takeBack(ledgers.get(unit)!, cost[unit]!, undefined)
+    takeBack(ledgers.get(unit)!, cost[unit]!, undefined, special)
   }
 }
 
@@ -100,26 +252,62 @@ export const charge = (
   ledgers: Ledgers,
   root: { readonly ledgers: Ledgers },
   cost: Cost,
-  resource: string
+  resource: string,
+  special?: Special
 ): Ledger | undefined => {
   for (const unit in cost) {
     const amount = cost[unit]!
     if (!isAmount(amount)) {
-      undo(ledgers, cost, unit)
+      undo(ledgers, cost, unit, special)
       throw wrongAmount(resource, unit, amount)
     }
-    const refusing = take(ledgers.get(unit) ?? ledgerAtRoot(ledgers, root, unit), amount)
+    const refusing = take(ledgers.get(unit) ?? ledgerAtRoot(ledgers, root, unit), amount, special)
     if (refusing !== undefined) {
-      undo(ledgers, cost, unit)
+      undo(ledgers, cost, unit, special)
       return refusing
     }
   }
   return undefined
 }
 
+const serve = (waitedFor: Array<WaitingLine> | undefined): void => {
+  if (waitedFor !== undefined) { for (const line of waitedFor) line.serve() }
+}
+
 /**
- * Gives back what was charged.
+ * Gives back what was charged, and then serves those who waited for it.
  */
 export const refund = (ledgers: Ledgers, cost: Cost): void => {
-  for (const unit in cost) give(ledgers.get(unit)!, cost[unit]!)
+  let waitedFor: Array<WaitingLine> | undefined
+  for (const unit in cost) waitedFor = give(ledgers.get(unit)!, cost[unit]!, waitedFor)
+  serve(waitedFor)
+}
+
+/**
+ * Moves what was charged to other ledgers, all of it or nothing; answers the one that refuses. What was taken of a rate
+ * stays taken where it was. Ledgers that both have in common stay as they are.
+ */
+export const move = (
+  from: Ledgers,
+  to: Ledgers,
+  root: { readonly ledgers: Ledgers },
+  cost: Cost,
+  resource: string
+): Ledger | undefined => {
+  let waitedFor: Array<WaitingLine> | undefined
+  for (const unit in cost) waitedFor = give(from.get(unit)!, cost[unit]!, waitedFor)
+  const refusing = charge(to, root, cost, resource, { isMoved: true })
+  // Nobody has had the time to take what was given.
+  if (refusing === undefined) serve(waitedFor)
+  else charge(from, root, cost, resource, { isMoved: true })
+  return refusing
+}
+
+/** Gives back what was reserved and nobody uses; from now on outer ledgers hold what is in use. */
+export const endReserve = (ledger: Ledger): void => {
+  const { parent, reserved, used } = ledger
+  if (reserved === 0) return
+  ledger.reserved = 0
+  if (parent === undefined || used >= reserved) return
+  serve(give(parent, reserved - used, undefined))
 }

@@ -18,7 +18,7 @@ const budgetsOf = (frame: Frame): Array<BudgetState> => {
   const budgets: Array<BudgetState> = []
   for (const ledger of frame.ledgers.values()) {
     if (ledger.owner !== frame) continue
-    const { highWaterMark, unit, used } = ledger
+    const { highWaterMark, standing: used, unit } = ledger
     const limit = ledger.limit === unlimited ? null : ledger.limit
     budgets.push(new BudgetState({ unit, limit, used, highWaterMark }, unchecked))
   }

@@ -27,7 +27,7 @@ import type { RunningAside } from "./aside.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Lease, Lent } from "./lease.ts"
-import { Line } from "./poolQueue.ts"
+import { Line } from "./queue.ts"
 
 /** A place for the life of an item: a Scope that Effect's Pool owns. */
 class Slot {

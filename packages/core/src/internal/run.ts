@@ -25,6 +25,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { DeadlineExceeded } from "../ResourceError.ts"
+import { chargeTo } from "./charging.ts"
+import type { Refused } from "./charging.ts"
 import { Closing } from "./closing.ts"
 import { Frame, nearest, Visitor } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
@@ -80,6 +82,8 @@ class Inline extends Effectable.Class<any, any, any> {
   protected readonly fiber: AnyFiber
   protected frame: Frame | undefined = undefined
   protected outer: Context.Context<never> | undefined = undefined
+  /** There was too little left for its reserve. */
+  protected refused: Refused | undefined = undefined
 
   constructor(body: Body, key: Context.Key<any, any>, parent: Frame, options: FrameOptions, fiber: AnyFiber) {
     super()
@@ -90,8 +94,13 @@ class Inline extends Effectable.Class<any, any, any> {
     this.fiber = fiber
   }
 
-  protected open(): Frame {
+  protected open(): Frame | undefined {
     const outer = this.fiber.context
+    const { name, reserve } = this.options
+    if (reserve !== undefined) {
+      this.refused = chargeTo(this.parent, reserve, name)
+      if (this.refused !== undefined) return undefined
+    }
     const frame = new Frame(this.parent, this.parent.registry, this.options, outer)
     frame.context = inFrame(outer, this.key, frame)
     frame.open()
@@ -101,6 +110,7 @@ class Inline extends Effectable.Class<any, any, any> {
   asEffect(): Body {
     this.outer = this.fiber.context
     const frame = this.open()
+    if (frame === undefined) return this.refused!
     frame.fiber = this.fiber
     this.fiber.setContext(frame.context)
     return this.body
@@ -125,6 +135,7 @@ class Apart extends Inline {
 
   override asEffect(): Body {
     const frame = this.open()
+    if (frame === undefined) return this.refused!
     frame.caller = this.fiber
     if (this.options.timeout <= 0) {
       this.expired()
@@ -166,6 +177,9 @@ class Apart extends Inline {
   private expire(): void {
     const frame = this.frame!
     if (this.error !== undefined) return this.leaveBehind()
+    const left = frame.deadline - frame.registry.timers.now()
+    // It was extended.
+    if (left > 0) return this.arm(left, frame.deadline)
     this.expired()
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return

@@ -1,0 +1,196 @@
+/**
+ * Waits for what a budget has too little of. Owned by `Budget`.
+ *
+ * ```text
+ *   waiting ──its turn, and enough is left: charged──▶ granted ──▶ the allocation has it
+ *      │  └──another ledger has too little──▶ waiting there
+ *      └──timeout, interrupted, its frame closes──▶ refused
+ * ```
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Cost } from "../Cost.ts"
+import { FrameClosed } from "../ResourceError.ts"
+import { BudgetLine } from "./budgetLine.ts"
+import type { Waiting } from "./budgetLine.ts"
+import { refuseFor } from "./charging.ts"
+import type { Refused } from "./charging.ts"
+import { OnExhausted } from "./exhaustion.ts"
+import type { Frame } from "./frame.ts"
+import { charge, refund, tooSmallFor } from "./ledger.ts"
+import type { Ledger } from "./ledger.ts"
+import { Owned } from "./owned.ts"
+import { Priority } from "./queue.ts"
+import type { Line } from "./queue.ts"
+import { Timeout } from "./timers.ts"
+import { resume } from "./trampoline.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Whoever asks says so, or its frame, or one outside. */
+const patienceOf = (frame: Frame, fiber: AnyFiber): number =>
+  Context.get(fiber.context, OnExhausted)?.patience ?? frame.patience
+
+/** The line of a ledger, made when somebody waits. */
+const lineOf = (ledger: Ledger, frame: Frame): BudgetLine<Request> =>
+  (ledger.waiting as BudgetLine<Request> | undefined) ?? new BudgetLine<Request>(ledger, frame.registry.timers)
+
+class Request extends Owned implements Waiting<Request> {
+  ahead: Request | undefined = undefined
+  behind: Request | undefined = undefined
+  line: Line<Request> | undefined = undefined
+  readonly since: number
+  readonly deadline = 0
+  readonly priority: number
+  readonly fiber: AnyFiber
+  tenant: unknown = undefined
+  weight = 1
+  private readonly frame: Frame
+  private readonly cost: Cost
+  private readonly resource: string
+  /** The ledger that has too little. */
+  private ledger: Ledger
+  private isGranted = false
+  private refused: Exit.Exit<never, any> | undefined = undefined
+  private wake: ((exit: Exit.Exit<void, any>) => void) | undefined = undefined
+  private readonly timeout: Timeout
+
+  constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
+    super()
+    const { timers } = frame.registry
+    this.frame = frame
+    this.cost = cost
+    this.resource = resource
+    this.ledger = ledger
+    this.fiber = fiber
+    this.since = timers.now()
+    const priority = Context.get(fiber.context, Priority)
+    this.priority = Number.isFinite(priority) ? priority : 0
+    this.timeout = new Timeout(() => this.refuse(this.exceeded()))
+  }
+
+  private get isWaiting(): boolean {
+    return !this.isGranted && this.refused === undefined
+  }
+
+  /** Joins the line, and is served at once if it is the first and there is room. */
+  wait(patience: number): void {
+    const { timers } = this.frame.registry
+    this.link(this.frame.owned)
+    if (patience !== Infinity) timers.arm(this.timeout, patience, this.since + patience)
+    this.join(false)
+  }
+
+  private join(hasWaited: boolean): void {
+    const { ledger } = this
+    const turn = this.frame.turnIn(ledger.owner)
+    this.tenant = turn?.tenant
+    this.weight = turn?.weight ?? 1
+    const line = lineOf(ledger, this.frame)
+    line.add(this, hasWaited)
+    line.serve()
+  }
+
+  // For the line.
+
+  needs(ledger: Ledger): number {
+    return this.cost[ledger.unit] ?? 0
+  }
+
+  attempt(passing: Ledger): Ledger | undefined {
+    const { cost, frame, resource, since } = this
+    return charge(frame.ledgers, frame.root, cost, resource, { passing, since })
+  }
+
+  moved(to: Ledger | undefined): void {
+    if (to === undefined) return this.granted()
+    this.ledger = to
+    this.join(true)
+  }
+
+  private granted(): void {
+    this.isGranted = true
+    this.leave()
+  }
+
+  resume(): void {
+    this.wake?.(this.refused ?? Exit.void)
+  }
+
+  // How it ends.
+
+  /** Leaves its frame, which has no part in what comes next. */
+  private leave(): void {
+    this.unlink()
+    this.frame.registry.timers.cancel(this.timeout)
+  }
+
+  private refuse(exit: Exit.Exit<never, any>): void {
+    if (!this.isWaiting) return
+    this.refused = exit
+    this.giveUp()
+    resume(this)
+  }
+
+  private exceeded(): Refused {
+    const { cost, frame, ledger, resource, since } = this
+    return refuseFor(frame, cost, resource, ledger, frame.registry.timers.now() - since)
+  }
+
+  private giveUp(): void {
+    const line = lineOf(this.ledger, this.frame)
+    this.leave()
+    line.remove(this)
+    // Those behind may fit.
+    line.serve()
+  }
+
+  /** Nobody will use what it waits for, or has got. */
+  abandon(): void {
+    if (this.isGranted) refund(this.frame.ledgers, this.cost)
+    else if (this.refused === undefined) {
+      this.refused = Exit.interrupt() as Exit.Exit<never>
+      this.giveUp()
+    }
+  }
+
+  end(): boolean {
+    this.refuse(Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.resource })))
+    return true
+  }
+
+  outlive(): void {
+    this.end()
+  }
+
+  readonly awaited: Effect.Effect<void, any> = Effect.callback((resume) => {
+    if (this.isWaiting) this.wake = resume
+    else resume(this.refused ?? Exit.void)
+  })
+}
+
+/**
+ * Charges the frame and those around it, at once or when there is enough left, or says who has what is missing. Answers
+ * `undefined` when it is done. In an uninterruptible region; `restore` lets the waiting be interrupted.
+ */
+export const chargeOrWait = (
+  frame: Frame,
+  cost: Cost,
+  resource: string,
+  fiber: AnyFiber,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.Effect<void, any> | undefined => {
+  const refusing = charge(frame.ledgers, frame.root, cost, resource)
+  if (refusing === undefined) return undefined
+  const patience = patienceOf(frame, fiber)
+  const canFit = tooSmallFor(refusing, cost[refusing.unit]!) === undefined
+  if (patience <= 0 || !canFit) return refuseFor(frame, cost, resource, refusing)
+  const request = new Request(frame, cost, resource, refusing, fiber)
+  request.wait(patience)
+  return Effect.onExitPrimitive(restore(request.awaited), (exit) => {
+    if (Exit.isFailure(exit)) request.abandon()
+    return undefined
+  })
+}
