@@ -31,9 +31,9 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   [
     "lifetime",
     ["internal/owned"],
-    ["internal/closing", "internal/finalizers"],
+    ["internal/closing", "internal/finalizers", "internal/holding"],
     ["internal/frame"],
-    ["internal/holders", "internal/manager", "internal/observe"],
+    ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
     ["internal/charging"],
     ["internal/budgetWait"],
     ["internal/run"],
@@ -53,9 +53,9 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "pooling",
-    ["internal/aside", "internal/codel", "internal/holding", "internal/poolOptions"],
+    ["internal/aside", "internal/codel", "internal/poolOptions"],
     ["internal/lease", "internal/poolStats"],
-    ["internal/borrow", "internal/deadlock", "internal/poolItem", "internal/poolQuota"],
+    ["internal/borrow", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],
     ["internal/poolCare"],
     ["internal/poolAdmission"],

@@ -11,6 +11,7 @@ import type { Cost } from "./Cost.ts"
 import { OnExhausted } from "./internal/exhaustion.ts"
 import { Ledger, ledgerAtRoot, RateLedger, unlimited } from "./internal/ledger.ts"
 import type { Ledgers } from "./internal/ledger.ts"
+import type { WouldDeadlock } from "./ResourceError.ts"
 
 /**
  * What refills with time: so much in a period, and at most `burst` at once. What is taken of it is not given back by a
@@ -78,7 +79,7 @@ const isSound = ({ amount, burst, per }: Partial<Rate>): boolean =>
 
 /**
  * Lets allocations inside the effect wait for a budget that has too little left, instead of failing at once: first come,
- * first served, for as long as it takes or until the timeout. What can never fit fails at once. For all that runs in a
+first served, for as long as it takes or until the timeout. What can never fit fails at once. For all that runs in a
  * frame see `exhausted` of `TimeFrame.run`.
  *
  * @example
@@ -97,8 +98,8 @@ const isSound = ({ amount, burst, per }: Partial<Rate>): boolean =>
  * ```
  */
 export const wait: {
-  (options?: WaitOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, options?: WaitOptions): Effect.Effect<A, E, R>
+  (options?: WaitOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | WouldDeadlock, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, options?: WaitOptions): Effect.Effect<A, E | WouldDeadlock, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(self: Effect.Effect<A, E, R>, { timeout = Duration.infinity }: WaitOptions = {}): Effect.Effect<A, E, R> => {
@@ -163,6 +164,7 @@ export const open = (
       ? new Ledger(unit, limit, around, owner)
       : new RateLedger(unit, limit, around, owner, now)
     ledger.reserved = reserve?.[unit] ?? 0
+    for (let at = around; at !== undefined && ledger.reserved > 0; at = at.parent) at.reservesInside++
     ledgers.set(unit, ledger)
   }
   return ledgers

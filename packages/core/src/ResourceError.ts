@@ -284,8 +284,16 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
  * borrows in turn, is not recognised.
  */
 export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
+  /** The name of the pool, or the unit of the budget. */
   pool: Schema.String,
   requestedBy: Schema.String,
+  /** What was asked of a budget; absent for a pool. */
+  budget: Schema.optionalKey(Schema.Struct({
+    /** The frame whose limit it is. */
+    frame: Schema.String,
+    requested: Amount,
+    resource: Schema.String
+  })),
   /**
    * Who holds what, and waits for what, all the way round; the borrower that was refused is the last one. Of longer ones
    * the last 100.
@@ -305,9 +313,15 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
       const held = holds.length === 0 ? "nothing" : holds.map((pool) => `"${pool}"`).join(", ")
       return `\n  - ${frameName(frame)} holds ${held} and waits for "${waitsFor}"`
     }).join("")
-    return `${frameName(this.requestedBy)} can not borrow from the pool "${this.pool}": everyone who could give ` +
-      `something back waits for something else.${cycle}\nBorrow once and pass the item on, borrow from all pools in ` +
-      `the same order, or raise max${heldBy(this)}`
+    const { budget } = this
+    const what = budget === undefined
+      ? `can not borrow from the pool "${this.pool}"`
+      : `can not wait for ${budget.requested} ${this.pool} of ${frameName(budget.frame)} for "${budget.resource}"`
+    const instead = budget === undefined
+      ? "Borrow once and pass the item on, borrow from all pools in the same order, or raise max"
+      : "Ask for all of it at once (allocateAll), ask in the same order everywhere, or raise the limit"
+    return `${frameName(this.requestedBy)} ${what}: everyone who could give something back waits for something ` +
+      `else.${cycle}\n${instead}${heldBy(this)}`
   }
 }
 

@@ -18,7 +18,7 @@ import { RateLedger, unlimited } from "./internal/ledger.ts"
 import * as internalManager from "./internal/manager.ts"
 import * as internal from "./internal/run.ts"
 import { FrameClosed } from "./ResourceError.ts"
-import type { BudgetExceeded, DeadlineExceeded } from "./ResourceError.ts"
+import type { BudgetExceeded, DeadlineExceeded, WouldDeadlock } from "./ResourceError.ts"
 
 /**
  * A time frame, and as a requirement: something that has to run inside one.
@@ -74,6 +74,9 @@ export interface Options {
 /** Only a frame with a timeout of its own can fail with it. */
 type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
 
+/** Only where somebody waits for a budget can that be for ever. */
+type Exhausted<O> = O extends { readonly exhausted: infer X } ? X extends "fail" ? never : WouldDeadlock : never
+
 /** Only a frame with a share of its own can be refused one. */
 type Reserve<O> = "reserve" extends keyof O ? BudgetExceeded : never
 
@@ -102,11 +105,11 @@ export const run: {
     options: O & Known<O>
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | Timeout<O> | Reserve<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ) => Effect.Effect<A, E | Timeout<O> | Reserve<O> | Exhausted<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
   <A, E, R, const O extends Options>(
     self: Effect.Effect<A, E, R>,
     options: O & Known<O>
-  ): Effect.Effect<A, E | Timeout<O> | Reserve<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ): Effect.Effect<A, E | Timeout<O> | Reserve<O> | Exhausted<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
 } = dual(2, (self: Effect.Effect<any, any, any>, options: Options) => {
   const decoded = decode(options)
   return Effect.withFiber((fiber) => internal.run(self, TimeFrame, around(fiber.context), decoded, fiber))

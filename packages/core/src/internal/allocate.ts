@@ -131,6 +131,8 @@ const acquireIn = (
 ): Effect.Effect<any, any, any> => {
   const statistics = frame.registry.statisticsOf(definition)
   const record = new Temporal(definition, statistics, cost, frame, fiber)
+  // What somebody has by a handle may be given back by others, unless the frame is its own.
+  if (cost !== undefined && (use !== undefined || frame.fiber === fiber)) record.heldBy(fiber.id)
   return deliver(record, acquisitionOf(record, params, restore), fiber, restore, use)
 }
 

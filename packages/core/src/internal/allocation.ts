@@ -24,6 +24,7 @@ import { AllocationReleased, FrameClosed } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
+import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn, attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
@@ -56,6 +57,8 @@ export abstract class Allocation<A = any> extends Owned {
   /** What its release runs in. */
   context: Context.Context<never>
   private readonly site: StackFrame | undefined
+  /** The number of the fiber that has to give it back; 0: somebody else may as well, or nobody pays for it. */
+  private holder = 0
   private state = acquiring
   /** When it entered its state. */
   private since: number
@@ -326,6 +329,7 @@ export abstract class Allocation<A = any> extends Owned {
     this.state = released
     this.current = undefined
     this.unlink()
+    this.heldBy(0)
     if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
   }
 
@@ -348,10 +352,18 @@ export abstract class Allocation<A = any> extends Owned {
   changeFrame(frame: Frame): void {
     const from = this.frame
     this.frame = frame
+    this.heldBy(0)
     this.context = Context.add(this.context, TimeFrame, frame as unknown as TimeFrame)
     this.moveTo(frame.owned)
     const { events } = frame.registry
     if (events.active) events.tell({ _tag: "Transferred", ...this.stamp(frame.registry.now()), from: from.path })
+  }
+
+  /** That fiber has to give it back; 0: nobody in particular. */
+  heldBy(fiber: number): void {
+    if (this.holder !== 0) returns(this.holder)
+    if (fiber !== 0) holds(fiber)
+    this.holder = fiber
   }
 
   override facts(): Facts {
@@ -365,6 +377,7 @@ export abstract class Allocation<A = any> extends Owned {
       share: this.share,
       since: this.since,
       cost: this.cost ?? zero,
+      holder: this.holder === 0 || this.state === releasing ? undefined : this.holder,
       inner: undefined,
       context: this.context,
       callSite: this.site?.name

@@ -41,7 +41,7 @@ class Tenant<T extends Waiting<T>> {
 
 export class BudgetLine<T extends Waiting<T>> {
   length = 0
-  private readonly ledger: Ledger
+  protected readonly ledger: Ledger
   private readonly timers: Timers
   private readonly tenants = new Map<unknown, Tenant<T>>()
   /** Tenants of whom somebody waits, as a heap. */

@@ -12,18 +12,21 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
-import { FrameClosed } from "../ResourceError.ts"
+import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
 import { BudgetLine } from "./budgetLine.ts"
 import type { Waiting } from "./budgetLine.ts"
 import { refuseFor } from "./charging.ts"
 import type { Refused } from "./charging.ts"
+import { inWords, leave, wouldDeadlock } from "./deadlock.ts"
+import type { Held, Room, Source, Waiter } from "./deadlock.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
+import { holdersOfUnit, listed } from "./holders.ts"
 import { charge, refund, tooSmallFor } from "./ledger.ts"
 import type { Ledger } from "./ledger.ts"
-import { Owned } from "./owned.ts"
+import { allocationsIn, Owned } from "./owned.ts"
 import { Priority } from "./queue.ts"
-import type { Line } from "./queue.ts"
+import type { Line as QueueLine } from "./queue.ts"
 import { Timeout } from "./timers.ts"
 import { resume } from "./trampoline.ts"
 
@@ -33,21 +36,46 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 const patienceOf = (frame: Frame, fiber: AnyFiber): number =>
   Context.get(fiber.context, OnExhausted)?.patience ?? frame.patience
 
-/** The line of a ledger, made when somebody waits. */
-const lineOf = (ledger: Ledger, frame: Frame): BudgetLine<Request> =>
-  (ledger.waiting as BudgetLine<Request> | undefined) ?? new BudgetLine<Request>(ledger, frame.registry.timers)
+/** The line of a ledger, as those see it who look for deadlocks. */
+class Line extends BudgetLine<Request> implements Source, Room {
+  get name(): string {
+    return this.ledger.unit
+  }
 
-class Request extends Owned implements Waiting<Request> {
+  get hasPromise(): boolean {
+    return this.ledger.refills || this.ledger.reservesInside > 0
+  }
+
+  get room(): this {
+    return this
+  }
+
+  get held(): Iterable<Held> {
+    return holdersOf(this.ledger)
+  }
+}
+
+function* holdersOf({ owner, unit }: Ledger): Generator<Held> {
+  for (const { cost, holder, resource } of allocationsIn((owner as Frame).inside)) {
+    if ((cost[unit] ?? 0) > 0) yield { name: resource, holder, others: undefined }
+  }
+}
+
+/** The line of a ledger, made when somebody waits. */
+const lineOf = (ledger: Ledger, frame: Frame): Line =>
+  (ledger.waiting as Line | undefined) ?? new Line(ledger, frame.registry.timers)
+
+class Request extends Owned implements Waiting<Request>, Waiter {
   ahead: Request | undefined = undefined
   behind: Request | undefined = undefined
-  line: Line<Request> | undefined = undefined
+  line: QueueLine<Request> | undefined = undefined
   readonly since: number
   readonly deadline = 0
   readonly priority: number
   readonly fiber: AnyFiber
   tenant: unknown = undefined
   weight = 1
-  private readonly frame: Frame
+  readonly frame: Frame
   private readonly cost: Cost
   private readonly resource: string
   /** The ledger that has too little. */
@@ -91,6 +119,38 @@ class Request extends Owned implements Waiting<Request> {
     const line = lineOf(ledger, this.frame)
     line.add(this, hasWaited)
     line.serve()
+    if (this.isWaiting && this.ledger === ledger) this.avoidDeadlock(line)
+  }
+
+  /** Nobody waits for ever: who has what those ahead wait for goes ahead of them, if that helps, or is refused. */
+  private avoidDeadlock(line: Line): void {
+    const cycle = wouldDeadlock(this, line)
+    if (cycle === undefined) return
+    const { cost, frame, resource } = this
+    if (charge(frame.ledgers, frame.root, cost, resource, { since: -Infinity }) === undefined) {
+      line.remove(this)
+      this.granted()
+    } else this.refuse(Exit.fail(this.deadlock(cycle)))
+  }
+
+  private deadlock(cycle: ReadonlyArray<Waiter>): WouldDeadlock {
+    const { cost, frame, ledger, resource } = this
+    const { unit } = ledger
+    return new WouldDeadlock({
+      pool: unit,
+      budget: { frame: (ledger.owner as Frame).path, requested: cost[unit]!, resource },
+      requestedBy: frame.path,
+      cycle: inWords(cycle, listed),
+      ...holdersOfUnit(ledger.owner as Frame, unit)
+    }, { disableChecks: true })
+  }
+
+  get source(): Source {
+    return lineOf(this.ledger, this.frame)
+  }
+
+  get place(): string {
+    return this.frame.path
   }
 
   // For the line.
@@ -106,6 +166,7 @@ class Request extends Owned implements Waiting<Request> {
 
   moved(to: Ledger | undefined): void {
     if (to === undefined) return this.granted()
+    leave(this)
     this.ledger = to
     this.join(true)
   }
@@ -124,6 +185,7 @@ class Request extends Owned implements Waiting<Request> {
   /** Leaves its frame, which has no part in what comes next. */
   private leave(): void {
     this.unlink()
+    leave(this)
     this.frame.registry.timers.cancel(this.timeout)
   }
 

@@ -1,73 +1,96 @@
 /**
- * Finds out, when a borrower is about to wait, whether anyone is left who could ever give something back. Owned by
- * `ResourcePool`.
+ * Finds out, when somebody is about to wait, whether anyone is left who could ever give something back. Owned by
+ * `TimeFrame`.
  *
- * Whoever waits for a pool waits for any of its holders. A holder can not give back while its own fiber waits for a pool;
- * so there is a deadlock when all whom a borrower waits for wait themselves, all the way round. It can only come about
- * when someone who holds an item begins to wait, so nobody else pays for the search.
+ * Whoever waits for a pool or a budget waits for any of its holders. A holder can not give back while its own fiber waits;
+ * so there is a deadlock when all whom somebody waits for wait themselves, all the way round. It can only come about when
+ * someone who holds something begins to wait, so nobody else pays for the search.
  */
+import type * as Fiber from "effect/Fiber"
 import type { Frame } from "./frame.ts"
 import { mayHold } from "./holding.ts"
-import type { AnyFiber, Lease, Lender } from "./lease.ts"
 
-/** Who holds something and waits, by the number of the fiber. */
-const waitingHolders = new Map<number, Lease>()
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** Whoever has one of these can make room for a borrower by giving it back. */
+/** Something that is held, and may be given back. */
+export interface Held {
+  /** What it is, or is of. */
+  readonly name: string
+  /** The number of the fiber that has to give it back; `undefined`: somebody else may as well. */
+  readonly holder: number | undefined
+  /** Those that have to be given back as well before it is of any use. */
+  readonly others: Iterable<Held> | undefined
+}
+
+/** Whoever has one of these can make room by giving it back. */
 export interface Room {
   /** Will there be room even if none of them is given back? */
   readonly hasPromise: boolean
-  readonly leases: Iterable<Lease>
+  readonly held: Iterable<Held>
 }
 
-/** A pool, as far as the search has to know it. */
-export interface Source extends Lender {
-  /** Is there someone else than its holders who can bring an item? */
+/** What somebody waits for. */
+export interface Source {
+  readonly name: string
+  /** Is there someone else than its holders who can bring something? */
   readonly hasPromise: boolean
-  /** Its own leases, or those of all pools that it shares room with. */
+  /** Its own holders, or those of all that it shares room with. */
   readonly room: Room
 }
 
-/** The fibers that can not go on before the lease has its item: its own, and those that wait for its frames to end. */
-const stalled = (lease: Lease): ReadonlyArray<AnyFiber> => {
-  let fiber = lease.fiber
+/** Someone who waits. */
+export interface Waiter {
+  readonly fiber: AnyFiber
+  readonly frame: Frame | undefined
+  /** What it waits for. */
+  readonly source: Source
+  /** Where it stands, as errors show it. */
+  readonly place: string
+}
+
+/** Who holds something and waits, by the number of the fiber. */
+const waitingHolders = new Map<number, Waiter>()
+
+/** The fibers that can not go on before the waiter does: its own, and those that wait for its frames to end. */
+const stalled = (waiter: Waiter): ReadonlyArray<AnyFiber> => {
+  let { fiber } = waiter
   let fibers: Array<AnyFiber> | undefined
-  for (let frame: Frame | undefined = lease.frame; frame !== undefined; frame = frame.parent) {
+  for (let frame = waiter.frame; frame !== undefined; frame = frame.parent) {
     if (frame.caller === undefined || frame.fiber !== fiber) continue
     fiber = frame.caller
-    ;(fibers ??= [lease.fiber]).push(fiber)
+    ;(fibers ??= [waiter.fiber]).push(fiber)
   }
   return fibers ?? [fiber]
 }
 
 /** May one of those fibers hold something? */
-const isHolder = (lease: Lease): boolean => {
-  let { fiber } = lease
-  if (mayHold(fiber)) return true
-  for (let frame: Frame | undefined = lease.frame; frame !== undefined; frame = frame.parent) {
+const isHolder = (waiter: Waiter): boolean => {
+  let { fiber } = waiter
+  if (mayHold(fiber.id)) return true
+  for (let frame = waiter.frame; frame !== undefined; frame = frame.parent) {
     if (frame.caller === undefined || frame.fiber !== fiber) continue
     fiber = frame.caller
-    if (mayHold(fiber)) return true
+    if (mayHold(fiber.id)) return true
   }
   return false
 }
 
 /**
- * Would the lease wait for ever? Answers those who wait for one another then, itself last. Otherwise it is known to wait
- * until {@link leave}.
+ * Would it wait for ever? Answers those who wait for one another then, itself last. Otherwise it is known to wait until
+ * {@link leave}.
  */
-export const wouldDeadlock = (lease: Lease, source: Source): ReadonlyArray<Lease> | undefined => {
-  if (!isHolder(lease)) return undefined
-  for (const fiber of stalled(lease)) waitingHolders.set(fiber.id, lease)
-  const blocked = new Set<Lease>()
+export const wouldDeadlock = (waiter: Waiter, source: Source): ReadonlyArray<Waiter> | undefined => {
+  if (!isHolder(waiter)) return undefined
+  for (const fiber of stalled(waiter)) waitingHolders.set(fiber.id, waiter)
+  const blocked = new Set<Waiter>()
   if (isHopeful(source, blocked)) return undefined
-  leave(lease)
-  blocked.delete(lease)
-  return [...blocked, lease]
+  leave(waiter)
+  blocked.delete(waiter)
+  return [...blocked, waiter]
 }
 
-/** Can anybody bring an item? If not, those who are in the way are in `blocked`. Looks once at each pool and room. */
-const isHopeful = (source: Source, blocked: Set<Lease>): boolean => {
+/** Can anybody bring something? If not, those who are in the way are in `blocked`. Looks once at each source and room. */
+const isHopeful = (source: Source, blocked: Set<Waiter>): boolean => {
   const sources = new Set([source])
   const rooms = new Set<Room>()
   for (const { hasPromise, room } of sources) {
@@ -75,53 +98,49 @@ const isHopeful = (source: Source, blocked: Set<Lease>): boolean => {
     if (rooms.has(room)) continue
     if (room.hasPromise) return true
     rooms.add(room)
-    for (const lease of room.leases) {
-      const waits = waitOf(lease)
-      if (waits === undefined) {
-        if (isEnough(lease)) return true
+    for (const held of room.held) {
+      const waiter = waitOf(held)
+      if (waiter === undefined) {
+        if (isEnough(held)) return true
         continue
       }
-      blocked.add(waits)
-      sources.add(waits.lender as Source)
+      blocked.add(waiter)
+      sources.add(waiter.source)
     }
   }
   return false
 }
 
-/** What the holder waits for, which has to come before it can give back what it has. */
-const waitOf = (lease: Lease): Lease | undefined => lease.isBound ? waitingHolders.get(holderOf(lease).id) : undefined
+/** The wait that has to end before it can be given back. */
+const waitOf = ({ holder }: Held): Waiter | undefined => holder === undefined ? undefined : waitingHolders.get(holder)
 
-/** Does it help when only this one gives back? A retired item has to be given back by all. */
-const isEnough = ({ item }: Lease): boolean => {
-  if (item?.isRetired !== true) return true
-  for (let other = item.leases.first; other !== undefined; other = other.behind) {
-    if (waitOf(other) !== undefined) return false
-  }
+/** Does it help when only this one is given back? */
+const isEnough = ({ others }: Held): boolean => {
+  for (const other of others ?? []) if (waitOf(other) !== undefined) return false
   return true
 }
 
-/** Who gives it back: the fiber that borrowed it, or when that is gone the one whose frame it ends with. */
-const holderOf = (lease: Lease): AnyFiber =>
-  lease.fiber.pollUnsafe() === undefined ? lease.fiber : lease.frame?.fiber ?? lease.fiber
-
 /** It waits no longer. */
-export const leave = (lease: Lease): void => {
+export const leave = (waiter: Waiter): void => {
   if (waitingHolders.size === 0) return
-  for (const fiber of stalled(lease)) {
-    if (waitingHolders.get(fiber.id) === lease) waitingHolders.delete(fiber.id)
+  for (const fiber of stalled(waiter)) {
+    if (waitingHolders.get(fiber.id) === waiter) waitingHolders.delete(fiber.id)
   }
 }
 
-/** The pools that each of those who wait for one another has items of. */
-export const holdingsOf = (cycle: ReadonlyArray<Lease>): ReadonlyArray<ReadonlyArray<string>> => {
+/** Who holds what and waits for what, as an error tells of it; of many the last ones. */
+export const inWords = (cycle: ReadonlyArray<Waiter>, most: number) => {
   const held = new Map<number, Set<string>>()
-  for (const room of new Set(cycle.map(({ lender }) => (lender as Source).room))) {
-    for (const lease of room.leases) {
-      const { id } = holderOf(lease)
-      const names = held.get(id)
-      if (names === undefined) held.set(id, new Set([lease.lender.name]))
-      else names.add(lease.lender.name)
+  for (const room of new Set(cycle.map(({ source }) => source.room))) {
+    for (const { holder, name } of room.held) {
+      if (holder === undefined) continue
+      const names = held.get(holder)
+      if (names === undefined) held.set(holder, new Set([name]))
+      else names.add(name)
     }
   }
-  return cycle.map((lease) => Array.from(new Set(stalled(lease).flatMap(({ id }) => Array.from(held.get(id) ?? [])))))
+  return cycle.slice(-most).map((waiter) => {
+    const holds = new Set(stalled(waiter).flatMap(({ id }) => Array.from(held.get(id) ?? [])))
+    return { frame: waiter.place, holds: Array.from(holds), waitsFor: waiter.source.name }
+  })
 }

@@ -1,22 +1,19 @@
 /**
- * Which fibers may hold an item of a pool: counters by the number of the fiber, many fibers to a counter. Zero means that
- * it surely holds none; that is all that the hot path has to pay for the search for deadlocks. Owned by `ResourcePool`.
+ * Which fibers may hold something that others wait for: counters by the number of the fiber, many fibers to a counter.
+ * Zero means that it surely holds nothing; that is all that the hot path has to pay for the search for deadlocks. Owned by
+ * `TimeFrame`.
  */
-import type * as Fiber from "effect/Fiber"
-
-type AnyFiber = Fiber.Fiber<unknown, unknown>
-
 const size = 1 << 12
 const held = new Uint32Array(size)
 
-/** The fiber is one that has to give something back. */
-export const holds = (fiber: AnyFiber): void => {
-  held[fiber.id & (size - 1)]!++
+/** The fiber of that number is one that has to give something back. */
+export const holds = (fiber: number): void => {
+  held[fiber & (size - 1)]!++
 }
 
 /** It has given it back. */
-export const returns = (fiber: AnyFiber): void => {
-  held[fiber.id & (size - 1)]!--
+export const returns = (fiber: number): void => {
+  held[fiber & (size - 1)]!--
 }
 
-export const mayHold = (fiber: AnyFiber): boolean => held[fiber.id & (size - 1)]! > 0
+export const mayHold = (fiber: number): boolean => held[fiber & (size - 1)]! > 0

@@ -23,6 +23,7 @@ import type * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import type { Cost } from "../Cost.ts"
 import { zero } from "../Cost.ts"
+import type { Held, Source, Waiter } from "./deadlock.ts"
 import { nearest } from "./frame.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
@@ -88,7 +89,7 @@ export const done = 4
 
 const OwnedEffect = Effectable.Mixin(Owned) as unknown as abstract new() => Owned & Effect.Effect<any, any, any>
 
-export abstract class Lease extends OwnedEffect implements Standing<Lease> {
+export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held, Waiter {
   ahead: Lease | undefined = undefined
   behind: Lease | undefined = undefined
   line: Line<Lease> | undefined = undefined
@@ -213,9 +214,30 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
   /** Someone else is to give it back. */
   changeHolder(fiber: AnyFiber | undefined): void {
     if (fiber === undefined || this.state !== active) return
-    returns(this.fiber)
+    returns(this.fiber.id)
     this.fiber = fiber
-    holds(fiber)
+    holds(fiber.id)
+  }
+
+  get name(): string {
+    return this.lender.name
+  }
+
+  /** What it waits for. */
+  get source(): Source {
+    return this.lender as Lender & Source
+  }
+
+  /** Who gives it back: the fiber that borrowed it, or when that is gone the one whose frame it ends with. */
+  get holder(): number | undefined {
+    if (!this.isBound) return undefined
+    const { fiber, frame } = this
+    return (fiber.pollUnsafe() === undefined ? fiber : frame?.fiber ?? fiber).id
+  }
+
+  /** A retired item has to be given back by all. */
+  get others(): Iterable<Lease> | undefined {
+    return this.item?.isRetired === true ? this.item.leases : undefined
   }
 
   /** Is it only by its own fiber, or by the end of its frame, that it is given back? */
@@ -279,6 +301,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease> {
       share: true,
       since: this.lender.registry.timeOf(this.since),
       cost: this.isCharged ? this.lender.borrowCost! : zero,
+      holder: this.holder,
       inner: undefined,
       context: this.fiber.context,
       callSite: this.callSite

@@ -32,6 +32,12 @@ export class Ledger {
   used = 0
   /** What the ledgers outside were charged ahead of time; they are charged only for what goes beyond it. */
   reserved = 0
+  /** How many frames inside have a reserve of it: what they do not use comes back when they end. */
+  reservesInside = 0
+  /** Does it come back by itself? */
+  get refills(): boolean {
+    return false
+  }
   /** There is one while somebody waits. */
   waiting: WaitingLine | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
@@ -118,6 +124,10 @@ export class RateLedger extends Ledger {
   /** How many milliseconds' worth is missing. */
   private missing(now: number): number {
     return Math.max(0, this.backAt - now)
+  }
+
+  override get refills(): boolean {
+    return true
   }
 
   override get standing(): number {
@@ -308,6 +318,7 @@ export const endReserve = (ledger: Ledger): void => {
   const { parent, reserved, used } = ledger
   if (reserved === 0) return
   ledger.reserved = 0
+  for (let at = parent; at !== undefined; at = at.parent) at.reservesInside--
   if (parent === undefined || used >= reserved) return
   serve(give(parent, reserved - used, undefined))
 }

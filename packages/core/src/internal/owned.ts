@@ -23,6 +23,8 @@ export interface Facts {
   readonly share: boolean
   readonly since: number
   readonly cost: Cost
+  /** The number of the fiber that has to give it back, if somebody waits for it; `undefined`: nobody in particular. */
+  readonly holder: number | undefined
   /** The frame that its acquisition ran in, if it had one. */
   readonly inner: object | undefined
   /** The context that it was allocated in. */

@@ -19,7 +19,6 @@ import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { chargeTo } from "./charging.ts"
-import type { Room } from "./deadlock.ts"
 import { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
@@ -151,7 +150,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     return this.isSuspended || this.used < this.total || (this.quota === undefined && this.total < this.size.max)
   }
 
-  get room(): Room {
+  get room(): Quota | this {
     return this.quota !== undefined && this.total < this.size.max ? this.quota : this
   }
 
@@ -167,6 +166,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** All borrows. */
   get leases(): Iterable<Lease> {
     return this.stock.leases()
+  }
+
+  get held(): Iterable<Lease> {
+    return this.leases
   }
 
   // Lending.
@@ -254,7 +257,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (item.users === config.concurrency || item.isRetired) this.stock.unlist(item)
     this.borrows++
     counts.borrowed++
-    holds(lease.fiber)
+    holds(lease.fiber.id)
     if (config.overdueAfter !== Infinity) this.care.isLent(now)
     if (config.targetUtilization !== 1) this.growth.grow()
   }
@@ -307,7 +310,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (held > counts.useMax) counts.useMax = held
     // What came back before the pool ended is counted when it ends.
     if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
-    returns(lease.fiber)
+    returns(lease.fiber.id)
     const { events } = this.registry
     if (events.active) {
       if (!lease.isRecorded) events.tell({ _tag: "Released", ...lease.stamp(now), share: true, held })

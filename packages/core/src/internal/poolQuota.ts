@@ -46,7 +46,7 @@ export class Quota {
     return false
   }
 
-  get leases(): Iterable<Lease> {
+  get held(): Iterable<Lease> {
     return leasesOf(this.pools)
   }
 

@@ -4,14 +4,15 @@
 import * as Cause from "effect/Cause"
 import { PoolClosed, PoolOverloaded, PoolTimeout, WouldDeadlock } from "../ResourceError.ts"
 import type { Holder, PoolReason } from "../ResourceError.ts"
-import { holdingsOf } from "./deadlock.ts"
-import type { Source } from "./deadlock.ts"
+import { inWords as cycleInWords } from "./deadlock.ts"
+import type { Room, Source, Waiter } from "./deadlock.ts"
 import { listed, toHolder } from "./holders.ts"
-import type { Lease } from "./lease.ts"
+import type { Lease, Lender } from "./lease.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 
 /** How the pool stands, as far as a report goes. */
-export interface Standing extends Source {
+export interface Standing extends Source, Lender {
+  readonly room: LeaseRoom
   readonly config: PoolConfig
   readonly isSuspended: boolean
   readonly used: number
@@ -22,6 +23,10 @@ export interface Standing extends Source {
   readonly creationFailure: Cause.Cause<unknown> | undefined
   /** All borrows. */
   readonly leases: Iterable<Lease>
+}
+
+interface LeaseRoom extends Room {
+  readonly held: Iterable<Lease>
 }
 
 interface Holders {
@@ -65,14 +70,11 @@ export class Report {
     return lean(() => new PoolOverloaded({ ...this.standing(lease), reason, waited }, unchecked))
   }
 
-  deadlock(lease: Lease, cycle: ReadonlyArray<Lease>): WouldDeadlock {
-    const holdings = holdingsOf(cycle)
+  deadlock(lease: Lease, cycle: ReadonlyArray<Waiter>): WouldDeadlock {
     return new WouldDeadlock({
       pool: this.pool.name,
       requestedBy: lease.place,
-      cycle: cycle.map((one, at) => ({ frame: one.place, holds: holdings[at]!, waitsFor: one.lender.name })).slice(
-        -listed
-      ),
+      cycle: cycleInWords(cycle, listed),
       ...this.holders
     }, unchecked)
   }
@@ -104,7 +106,7 @@ export class Report {
 
   /** Who has had an item for longest comes first. */
   private list(): Holders {
-    const leases = Array.from(this.pool.room.leases).sort((a, b) => a.since - b.since)
+    const leases = Array.from(this.pool.room.held).sort((a, b) => a.since - b.since)
     const holders = leases.slice(0, listed).map((lease) =>
       toHolder(lease.facts(), this.pool.registry.timeOf(this.now), 0)
     )

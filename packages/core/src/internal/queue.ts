@@ -33,6 +33,10 @@ export class Line<T extends Standing<T>> {
     this.priority = priority
   }
 
+  *[Symbol.iterator](): Generator<T> {
+    for (let one = this.first; one !== undefined; one = one.behind) yield one
+  }
+
   append(one: T): void {
     const { last } = this
     one.line = this
