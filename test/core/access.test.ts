@@ -226,3 +226,18 @@ describe("A value with access by turns", () => {
       assert.strictEqual(yield* counter.read(({ count }) => Effect.succeed(count)), 100)
     }).pipe(TimeFrame.run({ name: "frame" }), managed()))
 })
+
+describe("One who has waited for a turn", () => {
+  it.effect("finds its own turn in the state of the access, from its first step on", () =>
+    Effect.gen(function*() {
+      const { Table } = makeTable()
+      const gate = Latch.makeUnsafe(false)
+      const handle = yield* ResourceManager.allocate(Table)
+      const reader = yield* start(handle.read(() => gate.await))
+      const seen = yield* start(handle.write(() => Effect.sync(() => handle.access.value)))
+      yield* settle
+      yield* gate.open
+      yield* Fiber.join(reader)
+      assert.deepStrictEqual(yield* Fiber.join(seen), { readers: 0, writing: true, waiting: 0 })
+    }).pipe(TimeFrame.run({ name: "test" }), managed()))
+})

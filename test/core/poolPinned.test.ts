@@ -137,3 +137,19 @@ describe("A borrower for whom there is room", () => {
       assert.deepStrictEqual(report.failures, [])
     }))
 })
+
+describe("A pool that gets fewer items", () => {
+  it.effect("closes those that are being reset, too", () =>
+    Effect.gen(function*() {
+      const stock = makeStock()
+      const pool = yield* ResourcePool.make(stock.Thing, { max: 2, reset: () => Effect.sleep(10) })
+      const use = ResourcePool.use(pool, () => Effect.yieldNow)
+      yield* spawn(use)
+      yield* spawn(use)
+      yield* settle
+      yield* ResourcePool.resize(pool, { max: 1 })
+      yield* TestClock.adjust(10)
+      yield* settle
+      assert.deepInclude(yield* ResourcePool.stats(pool), { total: 1, idle: 1 })
+    }))
+})

@@ -38,6 +38,7 @@ export class Access {
   private waiting = 0
   private readonly queue = new LinkedList<Waiter>()
   private granting = false
+  private hasChanged = false
 
   /** Runs the body in its turn. */
   take<A, E, R>(write: boolean, body: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -94,19 +95,28 @@ export class Access {
     this.grant(fiber)
   }
 
-  /** Hands turns to the first in line as long as they fit. A woken fiber that leaves at once must not nest here. */
+  /**
+   * Hands turns to the first in line as long as they fit; the state is out before they go on. A woken fiber that leaves at
+   * once must not nest here.
+   */
   private grant(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.hasChanged = true
     if (this.granting) return
     this.granting = true
-    for (let first = this.queue.first; first !== undefined && this.isFree(first.write); first = this.queue.first) {
-      this.queue.remove(first)
-      this.waiting--
-      this.enter(first.write)
-      first.granted = true
-      first.resume?.(Exit.void)
+    while (this.hasChanged) {
+      this.hasChanged = false
+      const granted: Array<Waiter> = []
+      for (let first = this.queue.first; first !== undefined && this.isFree(first.write); first = this.queue.first) {
+        this.queue.remove(first)
+        this.waiting--
+        this.enter(first.write)
+        first.granted = true
+        granted.push(first)
+      }
+      this.publish(fiber)
+      for (const { resume } of granted) resume?.(Exit.void)
     }
     this.granting = false
-    this.publish(fiber)
   }
 
   /** As a commit does it: the new value, a new version, and whoever waits for a change is woken. */

@@ -405,6 +405,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   /** Whoever comes next gets it, if there is some of it left. */
   private rest(item: Item): void {
+    // There may be fewer of them by now.
+    if (item.users === 0 && this.total - this.closing > this.size.max) return this.stock.end(item)
     if (this.hasRoom(item)) this.stock.list(item)
     if (item.users > 0) return
     this.care.rests(item)

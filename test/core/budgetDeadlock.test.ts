@@ -1,0 +1,167 @@
+import { Budget, Cost, ResourceDefinition, ResourceManager, ResourcePool, TimeFrame } from "@chronovyan/core"
+import type { ResourceError } from "@chronovyan/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Latch } from "effect"
+import { TestClock } from "effect/testing"
+import { failureOf, managed, settle, start } from "./fixtures.ts"
+import { makeStock } from "./poolFixtures.ts"
+
+const unit = (name: string) =>
+  ResourceDefinition.temporal(name, { cost: (): Cost.Cost => ({ [name]: 1 }), acquire: () => Effect.succeed(name) })
+
+const Connection = unit("connection")
+const Token = unit("token")
+
+const nothing = () => Effect.void
+
+/** Takes one thing, waits for its turn, then wants another. */
+const nested = (
+  name: string,
+  outer: typeof Connection,
+  turn: Effect.Effect<void>,
+  inner: typeof Connection
+) =>
+  ResourceManager.use(outer, () => Effect.andThen(turn, ResourceManager.use(inner, nothing))).pipe(
+    TimeFrame.run({ name })
+  )
+
+const deadlockOf = (fiber: Fiber.Fiber<unknown, unknown>): ResourceError.WouldDeadlock => {
+  const exit = fiber.pollUnsafe()
+  assert.isDefined(exit, "it hangs")
+  const failure = failureOf(exit) as ResourceError.WouldDeadlock
+  assert.strictEqual(failure?._tag, "WouldDeadlock", String(exit))
+  return failure
+}
+
+const waiting = (budget: Budget.Budget) => TimeFrame.run({ name: "server", budget, exhausted: "wait" })
+
+describe("A wait for a budget that could never end", () => {
+  it.effect("is refused to the last of those who each need one more, and the others go on (sequelize#10976)", () =>
+    Effect.gen(function*() {
+      const turn = yield* Latch.make()
+      const fibers = yield* Effect.forEach(
+        ["one", "two"],
+        (name) => start(nested(`transaction ${name}`, Connection, turn.await, Connection))
+      )
+      yield* settle
+      yield* turn.open
+      yield* settle
+      const error = deadlockOf(fibers[1]!)
+      assert.deepInclude(error, { pool: "connection", requestedBy: "server/transaction two" })
+      assert.deepStrictEqual(error.cycle.map(({ frame }) => frame), [
+        "server/transaction one",
+        "server/transaction two"
+      ])
+      assert.match(error.message, /can not wait for 1 connection of .*server.* for "connection"/)
+      assert.match(error.message, /server\/transaction one.* holds "connection" and waits for "connection"/)
+      yield* settle
+      assert.isTrue(Exit.isSuccess(fibers[0]!.pollUnsafe()!))
+    }).pipe(waiting({ connection: 2 }), managed()))
+
+  it.effect("is refused all the way round two units", () =>
+    Effect.gen(function*() {
+      const turn = yield* Latch.make()
+      const one = yield* start(nested("one", Connection, turn.await, Token))
+      const two = yield* start(nested("two", Token, turn.await, Connection))
+      yield* settle
+      yield* turn.open
+      yield* settle
+      assert.deepStrictEqual(deadlockOf(two).cycle, [
+        { frame: "server/one", holds: ["connection"], waitsFor: "token" },
+        { frame: "server/two", holds: ["token"], waitsFor: "connection" }
+      ])
+      yield* settle
+      assert.isTrue(Exit.isSuccess(one.pollUnsafe()!))
+    }).pipe(waiting({ connection: 1, token: 1 }), managed()))
+
+  it.effect("is refused all the way round a budget and a pool, whoever is last", () =>
+    Effect.gen(function*() {
+      for (const last of ["pool", "budget"]) {
+        const pool = yield* ResourcePool.make(makeStock().Thing, { name: "db", max: 1 })
+        const early = yield* Latch.make()
+        const late = yield* Latch.make()
+        const [ofBudget, ofPool] = last === "pool" ? [early, late] : [late, early]
+        const budgetLast = yield* start(
+          ResourcePool.use(pool, () => Effect.andThen(ofBudget.await, ResourceManager.use(Connection, nothing)))
+        )
+        const poolLast = yield* start(
+          ResourceManager.use(Connection, () => Effect.andThen(ofPool.await, ResourcePool.use(pool, nothing)))
+        )
+        yield* settle
+        yield* early.open
+        yield* settle
+        yield* late.open
+        yield* settle
+        const { cycle } = deadlockOf(last === "pool" ? poolLast : budgetLast)
+        assert.deepStrictEqual(cycle.map(({ waitsFor }) => waitsFor).toSorted(), ["connection", "db"])
+        yield* settle
+        assert.isTrue(Exit.isSuccess((last === "pool" ? budgetLast : poolLast).pollUnsafe()!))
+      }
+    }).pipe(waiting({ connection: 1 }), managed()))
+
+  it.effect("is refused where a frame with a timeout of its own waits on behalf of who holds it", () =>
+    Effect.gen(function*() {
+      const fiber = yield* start(
+        ResourceManager.use(
+          Connection,
+          () => ResourceManager.use(Connection, nothing).pipe(TimeFrame.run({ name: "query", timeout: "1 minute" }))
+        )
+      )
+      yield* settle
+      assert.strictEqual(deadlockOf(fiber).requestedBy, "server/query")
+    }).pipe(waiting({ connection: 1 }), managed()))
+})
+
+describe("There is no deadlock", () => {
+  it.effect("while another holder can still give back", () =>
+    Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      yield* start(ResourceManager.use(Connection, () => hold.await))
+      const fiber = yield* start(nested("one", Connection, Effect.void, Connection))
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* hold.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
+    }).pipe(waiting({ connection: 2 }), managed()))
+
+  it.effect("while a rate refills", () =>
+    Effect.gen(function*() {
+      const fiber = yield* start(nested("one", Token, Effect.void, Token))
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
+    }).pipe(waiting({ token: Budget.rate(1, "1 second") }), managed()))
+
+  it.effect("for who needs so little that it can go ahead of those who wait for what it has", () =>
+    Effect.gen(function*() {
+      const Large = ResourceDefinition.temporal("large", {
+        cost: (): Cost.Cost => ({ connection: 9 }),
+        acquire: () => Effect.succeed("large")
+      })
+      const turn = yield* Latch.make()
+      const small = yield* start(nested("small", Connection, turn.await, Connection))
+      yield* settle
+      const large = yield* start(ResourceManager.use(Large, nothing))
+      yield* start(ResourceManager.use(Connection, () => Effect.void))
+      yield* settle
+      yield* turn.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(small.pollUnsafe()!))
+      assert.isTrue(Exit.isSuccess(large.pollUnsafe()!))
+    }).pipe(waiting({ connection: 9 }), managed()))
+
+  it.effect("where a frame has a reserve that comes back", () =>
+    Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      yield* start(TimeFrame.run(hold.await, { name: "sure", reserve: { connection: 1 } }))
+      const fiber = yield* start(nested("one", Connection, Effect.void, Connection))
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* hold.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
+    }).pipe(waiting({ connection: 2 }), managed()))
+})
