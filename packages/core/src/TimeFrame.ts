@@ -48,7 +48,7 @@ export interface Options {
   /**
    * A share of the capacities outside that is sure: they are charged for it when the frame opens, which fails with
    * `BudgetExceeded` if they have too little left, and then only for what goes beyond it. What nobody uses goes back when
-   * the frame has closed. Default: nothing; the frame takes as it goes.
+   * the frame has closed. A rate can not be reserved. Default: nothing; the frame takes as it goes.
    */
   readonly reserve?: Cost.Cost
   /**
@@ -169,8 +169,8 @@ export interface Extension {
 
 /**
  * Gives a running frame more time, or more of a budget, within what the frames outside have. A deadline that it does not
- * have, and a unit that it does not limit, stay as they are; frames inside keep their own deadlines. Fails when the frame
- * is not open any more.
+ * have, and a unit that it does not limit, stay as they are. A frame inside that would have ended with this one goes on with
+ * it; one with an earlier deadline keeps that. Fails when the frame is not open any more.
  */
 export const extend: {
   (extension: Extension): (frame: TimeFrame) => Effect.Effect<void, FrameClosed>
@@ -227,11 +227,20 @@ const decode = (options: Options): FrameOptions => {
     name: options.name,
     timeout: options.timeout === undefined ? Infinity : millis("timeout", options.timeout),
     budget: options.budget === undefined ? undefined : Budget.validate(options.budget),
-    reserve: options.reserve === undefined ? undefined : Cost.assert(options.reserve, options.name),
+    reserve: options.reserve === undefined ? undefined : reserveOf(options.reserve, options),
     patience: options.exhausted === undefined ? undefined : patienceOf(options.exhausted),
     turn: turnOf(options),
     gracePeriod: options.gracePeriod === undefined ? undefined : millis("gracePeriod", options.gracePeriod)
   }
+}
+
+const reserveOf = (reserve: Cost.Cost, { budget, name }: Options): Cost.Cost => {
+  for (const unit of Object.keys(reserve)) {
+    if (typeof budget?.[unit] === "object") {
+      throw new TypeError(`The frame "${name}" can not reserve "${unit}": that is a rate, not a capacity`)
+    }
+  }
+  return Cost.assert(reserve, name)
 }
 
 const patienceOf = (exhausted: NonNullable<Options["exhausted"]>): number => {

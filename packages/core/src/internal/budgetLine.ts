@@ -10,9 +10,11 @@ import { Queue } from "./queue.ts"
 import type { Standing } from "./queue.ts"
 import { Timeout } from "./timers.ts"
 import type { Timers } from "./timers.ts"
+import { resume } from "./trampoline.ts"
+import type { Resumable } from "./trampoline.ts"
 
 /** Someone who waits. */
-export interface Waiting<T> extends Standing<T> {
+export interface Waiting<T> extends Standing<T>, Resumable {
   /** Whose turn it takes. */
   readonly tenant: unknown
   readonly weight: number
@@ -23,8 +25,6 @@ export interface Waiting<T> extends Standing<T> {
   attempt(passing: Ledger): Ledger | undefined
   /** It has got what it needs, or has to wait elsewhere. */
   moved(to: Ledger | undefined): void
-  /** Goes on. */
-  resume(): void
 }
 
 /** A priority is worth so many milliseconds of waiting. */
@@ -107,7 +107,7 @@ export class BudgetLine<T extends Waiting<T>> {
     this.isServing = false
     this.awaitRefill()
     // Whoever goes on may come back at once: by then all is in order.
-    for (const one of served) one.resume()
+    for (const one of served) resume(one)
   }
 
   private serveNext(served: Array<T>): void {

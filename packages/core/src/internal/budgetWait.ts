@@ -130,6 +130,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     if (charge(frame.ledgers, frame.root, cost, resource, { since: -Infinity }) === undefined) {
       line.remove(this)
       this.granted()
+      // It may be asleep already.
+      resume(this)
     } else this.refuse(Exit.fail(this.deadlock(cycle)))
   }
 

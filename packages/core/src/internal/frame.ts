@@ -96,8 +96,7 @@ export class Frame extends Owned implements Scope.Scope {
   readonly root: Frame
   readonly registry: Registry
   timeout: number
-  /** The earlier of its own and its parent's, on the monotonic clock. */
-  deadline: Deadline.Deadline
+  private ownDeadline: Deadline.Deadline
   /** What frames inside it inherit. */
   readonly gracePeriod: number
   /** How long its own end may take. */
@@ -144,10 +143,9 @@ export class Frame extends Owned implements Scope.Scope {
     this.root = parent === undefined ? this : parent.root
     this.openedAt = registry.now()
     this.timeout = options.timeout
-    const outerDeadline = parent === undefined ? Deadline.none : parent.deadline
-    this.deadline = options.timeout === Infinity
-      ? outerDeadline
-      : Deadline.earlier(Deadline.after(registry.timers.now(), options.timeout), outerDeadline)
+    this.ownDeadline = options.timeout === Infinity
+      ? Deadline.none
+      : Deadline.after(registry.timers.now(), options.timeout)
     this.gracePeriod = options.gracePeriod ?? parent!.gracePeriod
     this.closesWithin = options.isWaitedFor === true ? Infinity : this.gracePeriod
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
@@ -170,6 +168,11 @@ export class Frame extends Owned implements Scope.Scope {
     this.link(parent.owned)
     const { events } = this.registry
     if (events.active) events.tell({ _tag: "FrameOpened", ...this.stamp() })
+  }
+
+  /** The earlier of its own and its parent's, on the monotonic clock. */
+  get deadline(): Deadline.Deadline {
+    return this.parent === undefined ? this.ownDeadline : Deadline.earlier(this.ownDeadline, this.parent.deadline)
   }
 
   /** The names from the outermost frame inward; the manager's own has none. */
@@ -268,12 +271,10 @@ export class Frame extends Owned implements Scope.Scope {
   /** Its deadline is that far away from now on, unless it was later already, or the one outside comes first. */
   extend(timeout: number): void {
     if (this.timeout === Infinity) return
-    const { timers } = this.registry
-    const outer = this.parent?.deadline ?? Deadline.none
-    const deadline = Deadline.earlier(Deadline.after(timers.now(), timeout), outer)
-    if (deadline <= this.deadline) return
-    this.timeout += deadline - this.deadline
-    this.deadline = deadline
+    const deadline = Deadline.after(this.registry.timers.now(), timeout)
+    if (deadline <= this.ownDeadline) return
+    this.timeout += deadline - this.ownDeadline
+    this.ownDeadline = deadline
   }
 
   /** What each event of the frame says. */

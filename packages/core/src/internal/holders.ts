@@ -2,12 +2,14 @@
  * Who has what, looked up when something has been refused. Owned by `ResourceError`.
  */
 import { DeadlineExceeded, Holder } from "../ResourceError.ts"
-import type { Frame } from "./frame.ts"
+import { Frame } from "./frame.ts"
 import { allocationsIn } from "./owned.ts"
 import type { Facts } from "./owned.ts"
 
 /** An error lists the first holders, and counts the others. */
 export const listed = 100
+
+const unchecked = { disableChecks: true }
 
 /** One of them, as an error tells of it. */
 export const toHolder = (facts: Facts, now: number, amount: number): Holder =>
@@ -37,7 +39,38 @@ export const holdersOfUnit = (
     if ((facts.cost[unit] ?? 0) > 0) found.push(facts)
   }
   found.sort((a, b) => b.cost[unit]! - a.cost[unit]! || a.since - b.since)
-  return list(frame, found, (facts) => facts.cost[unit]!)
+  const { holders, ...rest } = list(frame, found, (facts) => facts.cost[unit]!)
+  const reserves = reservesIn(frame, unit)
+  return {
+    holders: reserves.length === 0 ? holders : [...holders, ...reserves].sort((a, b) => b.amount - a.amount),
+    ...rest
+  }
+}
+
+/** What frames inside have put aside and do not use. */
+const reservesIn = (frame: Frame, unit: string): Array<Holder> => {
+  const found: Array<Holder> = []
+  if (frame.ledgers.get(unit)?.reservesInside === 0) return found
+  const now = frame.registry.now()
+  for (const inner of framesIn(frame)) {
+    const ledger = inner.ledgers.get(unit)
+    const amount = ledger === undefined || ledger.owner !== inner ? 0 : ledger.reserved - ledger.used
+    if (amount <= 0) continue
+    const { openedAt: since, path } = inner
+    const age = Math.max(0, now - since)
+    found.push(
+      new Holder({ allocation: 0, resource: "its reserve", frame: path, state: "live", since, age, amount }, unchecked)
+    )
+  }
+  return found
+}
+
+function* framesIn(frame: Frame): Generator<Frame> {
+  for (let owned = frame.owned.first; owned !== undefined; owned = owned.next) {
+    if (!(owned instanceof Frame)) continue
+    yield owned
+    yield* framesIn(owned)
+  }
 }
 
 const list = (frame: Frame, found: ReadonlyArray<Facts>, amount: (facts: Facts) => number): Listed => {

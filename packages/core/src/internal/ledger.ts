@@ -108,6 +108,7 @@ export class RateLedger extends Ledger {
   /** When all of it will have come back. */
   private backAt = 0
   private most = 0
+  private mostBefore = 0
 
   constructor(
     unit: string,
@@ -150,12 +151,14 @@ export class RateLedger extends Ledger {
     if (missing > this.limit * this.interval + tolerance) return false
     this.backAt = now + missing
     const used = Math.ceil(missing / this.interval - tolerance)
+    this.mostBefore = this.most
     if (used > this.most) this.most = used
     return true
   }
 
   override untake(amount: number): void {
     this.backAt -= amount * this.interval
+    this.most = this.mostBefore
   }
 
   override lower(): void {}
@@ -172,10 +175,8 @@ const tolerance = 1e-6
 
 /** Is there a limit from here outward that could not hold the amount even when nothing else is in use? */
 export const tooSmallFor = (ledger: Ledger, amount: number): Ledger | undefined => {
-  let left = amount
-  for (let at: Ledger | undefined = ledger; at !== undefined && left > 0; at = at.parent) {
-    if (left > at.limit) return at
-    left = Math.max(0, left - at.reserved)
+  for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
+    if (amount > at.limit) return at
   }
   return undefined
 }
@@ -199,6 +200,8 @@ const take = (ledger: Ledger, amount: number, special: Special | undefined): Led
       return at
     }
     left = at.passesOn(left)
+    // Ledgers outside are not asked for anything.
+    if (left === 0) return undefined
   }
   return undefined
 }
@@ -311,6 +314,15 @@ export const move = (
   if (refusing === undefined) serve(waitedFor)
   else charge(from, root, cost, resource, { isMoved: true })
   return refusing
+}
+
+/** What refills with time can not be put aside: that is a mistake in the program and throws. */
+export const assertCapacity = (ledgers: Ledgers, unit: string, frame: string): void => {
+  for (let at = ledgers.get(unit); at !== undefined; at = at.parent) {
+    if (at.refills) {
+      throw new TypeError(`The frame "${frame}" can not reserve "${unit}": that is a rate, not a capacity`)
+    }
+  }
 }
 
 /** Gives back what was reserved and nobody uses; from now on outer ledgers hold what is in use. */

@@ -31,6 +31,7 @@ import { Closing } from "./closing.ts"
 import { Frame, nearest, Visitor } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
 import { deadlineExceeded } from "./holders.ts"
+import { assertCapacity } from "./ledger.ts"
 import { Timeout } from "./timers.ts"
 
 type Body = Effect.Effect<any, any, any>
@@ -98,6 +99,7 @@ class Inline extends Effectable.Class<any, any, any> {
     const outer = this.fiber.context
     const { name, reserve } = this.options
     if (reserve !== undefined) {
+      for (const unit of Object.keys(reserve)) assertCapacity(this.parent.ledgers, unit, name)
       this.refused = chargeTo(this.parent, reserve, name)
       if (this.refused !== undefined) return undefined
     }
@@ -258,7 +260,7 @@ export const run = (
   if (options.timeout !== Infinity) {
     const left = parent.deadline === Infinity ? Infinity : parent.deadline - parent.registry.timers.now()
     if (options.timeout < left || !parent.isInterruptedWith(fiber)) apart = true
-    if (left < options.timeout) limits = { ...options, timeout: Math.max(0, left) }
+    if (apart && left < options.timeout) limits = { ...options, timeout: Math.max(0, left) }
   }
   const run = new (apart ? Apart : Inline)(body, key, parent, limits, fiber)
   return Effect.onExitPrimitive(run as Body, (exit) => run.leave(exit))
