@@ -7,6 +7,8 @@ export type Decision =
   | { readonly type: "yield"; readonly fiber: number; readonly at: number }
   /** It yields there, and another one, or itself, is interrupted before anything else runs. */
   | { readonly type: "interrupt"; readonly fiber: number; readonly at: number; readonly target: number }
+  /** After so many turns, when no fiber runs, one is interrupted where it waits. */
+  | { readonly type: "turn"; readonly at: number; readonly target: number }
   /** At the so-manieth time that several tasks could go on, another one than the first did. */
   | { readonly type: "pick"; readonly at: number; readonly choice: number }
 
@@ -18,6 +20,8 @@ const render = (decision: Decision): string => {
       return `y${decision.fiber}.${decision.at}`
     case "interrupt":
       return `i${decision.fiber}.${decision.at}>${decision.target}`
+    case "turn":
+      return `t${decision.at}>${decision.target}`
     case "pick":
       return `p${decision.at}:${decision.choice}`
   }
@@ -26,7 +30,7 @@ const render = (decision: Decision): string => {
 /** A schedule as a short text, to be kept in a test. */
 export const encode = (schedule: Schedule): string => schedule.map(render).join(" ")
 
-const shape = /^(?:y(\d+)\.(\d+)|i(\d+)\.(\d+)>(\d+)|p(\d+):(\d+))$/
+const shape = /^(?:y(\d+)\.(\d+)|i(\d+)\.(\d+)>(\d+)|p(\d+):(\d+)|t(\d+)>(\d+))$/
 
 const parse = (text: string): Decision | undefined => {
   const found = shape.exec(text)
@@ -37,6 +41,8 @@ const parse = (text: string): Decision | undefined => {
       return { type: "yield", fiber: number(1), at: number(2) }
     case "i":
       return { type: "interrupt", fiber: number(3), at: number(4), target: number(5) }
+    case "t":
+      return { type: "turn", at: number(8), target: number(9) }
     default:
       return { type: "pick", at: number(6), choice: number(7) }
   }

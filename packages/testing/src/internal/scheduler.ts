@@ -209,6 +209,12 @@ export class ControlledScheduler implements Scheduler.Scheduler {
   }
 }
 
+/**
+ * Is it the first operation since the fiber was resumed? No fiber yields there, since it counts from there, and Effect takes
+ * that for granted: a fiber that is interrupted before it has started would start all the same.
+ */
+export const isFirst = (fiber: AnyFiber): boolean => fiber.currentOpCount === 1
+
 /** So many continuations in a row Effect's run loop lets go without asking the scheduler. */
 const inlined = 32
 

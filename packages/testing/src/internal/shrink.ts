@@ -5,8 +5,11 @@ import { Following } from "./steering.ts"
 import type { Steering } from "./steering.ts"
 import { search } from "./strategies.ts"
 
-/** Tries this many runs at most. */
-const patience = 2000
+/** Tries this many operations at most, in all its runs together. */
+const patience = 1_000_000
+
+/** What a run takes besides its operations, in terms of these. */
+const overhead = 100
 
 /**
  * Leaves out what a failure does not need: half of the decisions, a quarter, and so on down to single ones, then moves
@@ -17,8 +20,9 @@ export const shrink = Effect.fnUntraced(function*(failed: Ran, run: (steering: S
   let left = patience
 
   const attempt = Effect.fnUntraced(function*(schedule: Schedule) {
-    if (left-- <= 0) return false
+    if (left <= 0) return false
     const ran = yield* run(new Following(schedule))
+    left -= ran.operations + overhead
     const isBetter = isTheSame(ran, best) && isSimpler(ran.schedule, best.schedule)
     if (isBetter) best = ran
     return isBetter
@@ -56,8 +60,12 @@ const searchFor = Effect.fnUntraced(function*(
   count: number,
   run: (steering: Steering) => Effect.Effect<Ran>
 ) {
-  const interrupts = Math.min(count, failed.schedule.filter(({ type }) => type === "interrupt").length)
-  const runs = search({ type: "exhaustive", preemptions: count, interrupts, schedules: patience }, failed)
+  const interrupts = Math.min(
+    count,
+    failed.schedule.filter(({ type }) => type === "interrupt" || type === "turn").length
+  )
+  const schedules = Math.ceil(patience / (failed.operations + overhead))
+  const runs = search({ type: "exhaustive", preemptions: count, interrupts, schedules }, failed)
   for (let next = runs.next(); next.done !== true; next = runs.next(next.value)) {
     const ran = yield* run(next.value)
     if (isTheSame(ran, failed) && ran.schedule.length <= count) return ran
@@ -78,7 +86,7 @@ const isSimpler = (one: Schedule, other: Schedule): boolean => {
 const weigh = (schedule: Schedule): number =>
   schedule.reduce((sum, decision) => sum + weights[decision.type] * 1e6 + Math.min(decision.at, 1e5), 0)
 
-const weights = { yield: 1, interrupt: 2, pick: 3 }
+const weights = { yield: 1, turn: 2, interrupt: 3, pick: 4 }
 
 function* simplified(decision: Decision): Generator<Decision> {
   if (decision.type === "pick") return

@@ -2,6 +2,7 @@ import type { Reduction } from "./reduction.ts"
 import { isRunning } from "./run.ts"
 import type { Run } from "./run.ts"
 import type { Decision, Schedule } from "./schedule.ts"
+import { isFirst } from "./scheduler.ts"
 import type { Director, Seen } from "./scheduler.ts"
 
 /** Somewhere that a run could have gone another way. */
@@ -15,6 +16,7 @@ export type Crossing =
     /** A bit for each body that can be interrupted. */
     readonly alive: number
   }
+  | { readonly type: "turn"; readonly at: number; readonly alive: number }
   | { readonly type: "pick"; readonly at: number; readonly count: number }
 
 const none = -1
@@ -27,18 +29,31 @@ export abstract class Steering implements Director {
   readonly taken: Array<Decision> = []
   /** Where else it could have gone, since the last decision; noted when asked for. */
   crossings: Array<Crossing> | undefined = undefined
-  /** Operations so far, of all fibers. */
   /** Told of each decision, and of the fiber that runs when it is made, if there is one. */
   onDecision: ((fiber: number, decision: Decision) => void) | undefined = undefined
   /** Follows the states, so that none is gone through twice. */
   reduction: Reduction | undefined = undefined
   private isKnown = false
+  /** Was the present operation noted as a crossing? */
+  private isNoted = false
+  /** Operations so far, of all fibers. */
   protected operations = 0
   protected picks = 0
 
-  turned(): void {
+  turned(at: number): void {
     const run = this.run!
     run.checkInvariant()
+    if (run.hasEnded) return
+    const target = this.canDecide ? this.strike(at) : none
+    const body = target === none ? undefined : run.bodies[target]
+    if (body !== undefined && isRunning(body)) {
+      this.took(target, { type: "turn", at, target })
+      body.interruptUnsafe()
+    } else if (!this.isKnown) this.crossings?.push({ type: "turn", at, alive: this.alive })
+    this.follow(run)
+  }
+
+  private follow(run: Run<any>): void {
     if (this.reduction === undefined || run.state === undefined || run.hasEnded) return
     // Before its decisions have come about, it is the same as others.
     if (this.reduction.turned(run, run.state) && this.crossings !== undefined && this.isSteered) this.isKnown = true
@@ -48,6 +63,9 @@ export abstract class Steering implements Director {
   protected get isSteered(): boolean {
     return true
   }
+
+  /** Who is interrupted after that turn, or {@link none}. */
+  protected abstract strike(turn: number): number
 
   /** What happens at the operation: {@link none}, {@link yields}, or the number of the body that is interrupted. */
   protected abstract decide(seen: Seen): number
@@ -60,7 +78,9 @@ export abstract class Steering implements Director {
     // A fiber begins before anybody has it.
     if (seen.ordinal < run.bodies.length) run.bodies[seen.ordinal] ??= seen.fiber
     this.operations++
-    const decision = this.decide(seen)
+    this.isNoted = false
+    if (isFirst(seen.fiber)) return false
+    const decision = this.canDecide ? this.decide(seen) : none
     if (decision !== none && !run.hasEnded) {
       const target = decision === yields ? undefined : run.bodies[decision]
       const { operations: at, ordinal: fiber } = seen
@@ -75,15 +95,28 @@ export abstract class Steering implements Director {
     }
     this.reduction?.acts(seen)
     if (this.crossings !== undefined && !run.hasEnded && !this.isKnown) {
-      const canYield = this.canYield(seen)
-      let alive = 0
-      for (const target of run.targets) {
-        const body = run.bodies[target]
-        if (body !== undefined && isRunning(body)) alive |= 1 << target
-      }
-      this.crossings.push({ type: "operation", fiber: seen.ordinal, at: seen.operations, canYield, alive })
+      const { operations: at, ordinal: fiber } = seen
+      this.crossings.push({ type: "operation", fiber, at, canYield: this.canYield(seen), alive: this.alive })
+      this.isNoted = true
     }
     return false
+  }
+
+  /** A bit for each body that can be interrupted. */
+  private get alive(): number {
+    const { bodies, targets } = this.run!
+    let alive = 0
+    for (const target of targets) {
+      const body = bodies[target]
+      if (body !== undefined && isRunning(body)) alive |= 1 << target
+    }
+    return alive
+  }
+
+  /** In the second half things take their course: only what does not end then either is endless. */
+  private get canDecide(): boolean {
+    const { maxOperations, steps } = this.run!.scheduler
+    return steps < maxOperations / 2
   }
 
   /** Nobody can tell that a fiber yields which is the only one. */
@@ -94,7 +127,7 @@ export abstract class Steering implements Director {
 
   pick(askers: ReadonlyArray<number>): number {
     const at = ++this.picks
-    if (this.run!.hasEnded) return 0
+    if (this.run!.hasEnded || !this.canDecide) return 0
     const choice = this.choose(askers)
     if (choice > 0) this.took(askers[choice]!, { type: "pick", at, choice })
     else if (!this.isKnown) this.crossings?.push({ type: "pick", at, count: askers.length })
@@ -106,13 +139,14 @@ export abstract class Steering implements Director {
    * is to stop before that.
    */
   saw(kind: string): void {
-    if (kind === "OnSuccess" && this.crossings?.at(-1)?.type === "operation") this.crossings.pop()
+    if (kind === "OnSuccess" && this.isNoted) this.crossings?.pop()
+    this.isNoted = false
   }
 
   private took(fiber: number, decision: Decision): void {
     this.taken.push(decision)
     this.onDecision?.(fiber, decision)
-    if (decision.type !== "pick") this.reduction?.yielded(fiber)
+    if (decision.type === "yield" || decision.type === "interrupt") this.reduction?.yielded(fiber)
     if (this.crossings !== undefined) this.crossings = []
   }
 }
@@ -121,6 +155,7 @@ export abstract class Steering implements Director {
 export class Following extends Steering {
   private readonly operationsOf = new Map<number, number>()
   private readonly choices = new Map<number, number>()
+  private readonly strikes = new Map<number, number>()
   private readonly length: number
 
   constructor(schedule: Schedule) {
@@ -128,6 +163,7 @@ export class Following extends Steering {
     this.length = schedule.length
     for (const decision of schedule) {
       if (decision.type === "pick") this.choices.set(decision.at, decision.choice)
+      else if (decision.type === "turn") this.strikes.set(decision.at, decision.target)
       else {
         const target = decision.type === "interrupt" ? decision.target : yields
         this.operationsOf.set(keyOf(decision.fiber, decision.at), target)
@@ -141,6 +177,10 @@ export class Following extends Steering {
 
   protected decide({ operations, ordinal }: Seen): number {
     return this.operationsOf.size === 0 ? none : this.operationsOf.get(keyOf(ordinal, operations)) ?? none
+  }
+
+  protected strike(turn: number): number {
+    return this.strikes.get(turn) ?? none
   }
 
   protected choose(askers: ReadonlyArray<number>): number {
@@ -172,7 +212,7 @@ export interface Chance {
 export class Prioritized extends Steering {
   private readonly chance: Chance
   private readonly changes: Set<number>
-  private readonly interrupts: Map<number, number>
+  private readonly interrupts: Interrupts
   private readonly priorities = new Map<number, number>()
   private lowest = 0
 
@@ -184,11 +224,15 @@ export class Prioritized extends Steering {
   }
 
   protected decide(seen: Seen): number {
-    const target = this.interrupts.get(this.operations)
+    const target = this.interrupts.operations.get(this.operations)
     if (target !== undefined) return target
     if (!this.changes.has(this.operations)) return none
     this.priorities.set(seen.ordinal, --this.lowest)
     return this.canYield(seen) ? yields : none
+  }
+
+  protected strike(turn: number): number {
+    return this.interrupts.turns.get(turn) ?? none
   }
 
   protected choose(askers: ReadonlyArray<number>): number {
@@ -209,7 +253,7 @@ export class Prioritized extends Steering {
 /** Random all the way: any task goes next, and any operation may be one where a fiber yields. */
 export class Wandering extends Steering {
   private readonly chance: Chance
-  private readonly interrupts: Map<number, number>
+  private readonly interrupts: Interrupts
   private readonly probability: number
   /** A fiber that were to yield all the time would never come to an end. */
   private left: number
@@ -223,11 +267,15 @@ export class Wandering extends Steering {
   }
 
   protected decide(seen: Seen): number {
-    const target = this.interrupts.get(this.operations)
+    const target = this.interrupts.operations.get(this.operations)
     if (target !== undefined) return target
     if (this.left === 0 || this.chance.random() >= this.probability || !this.canYield(seen)) return none
     this.left--
     return yields
+  }
+
+  protected strike(turn: number): number {
+    return this.interrupts.turns.get(turn) ?? none
   }
 
   protected choose(askers: ReadonlyArray<number>): number {
@@ -237,12 +285,21 @@ export class Wandering extends Steering {
 
 const pickOf = ({ random }: Chance, count: number): number => Math.floor(random() * count)
 
-/** At which operations who is interrupted. */
-const interruptsOf = (chance: Chance): Map<number, number> => {
-  const interrupts = new Map<number, number>()
+/** Who is interrupted at which operations, and after which turns. */
+interface Interrupts {
+  readonly operations: ReadonlyMap<number, number>
+  readonly turns: ReadonlyMap<number, number>
+}
+
+const interruptsOf = (chance: Chance): Interrupts => {
+  const operations = new Map<number, number>()
+  const turns = new Map<number, number>()
   const { length, targets } = chance
   for (let left = pickOf(chance, chance.interrupts + 1); left > 0 && targets.length > 0; left--) {
-    interrupts.set(1 + pickOf(chance, length), targets[pickOf(chance, targets.length)]!)
+    const target = targets[pickOf(chance, targets.length)]!
+    // There are several operations to a turn.
+    if (chance.random() < 0.75) operations.set(1 + pickOf(chance, length), target)
+    else turns.set(1 + pickOf(chance, Math.ceil(length / 4)), target)
   }
-  return interrupts
+  return { operations, turns }
 }

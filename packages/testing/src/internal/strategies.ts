@@ -55,7 +55,7 @@ function* exhaust(strategy: Exhaustive): Search {
     yield steering
     for (const crossing of steering.crossings ?? []) {
       for (const decision of decisionsAt(crossing, preemptions, interrupts)) {
-        const isInterrupt = decision.type === "interrupt"
+        const isInterrupt = decision.type === "interrupt" || decision.type === "turn"
         const isComplete = yield* descend(
           [...schedule, decision],
           isInterrupt ? preemptions : preemptions - 1,
@@ -83,11 +83,16 @@ function* decisionsAt(crossing: Crossing, preemptions: number, interrupts: numbe
     }
     return
   }
-  const { alive, at, canYield, fiber } = crossing
-  if (preemptions > 0 && canYield) yield { type: "yield", fiber, at }
+  const { alive, at } = crossing
+  if (crossing.type === "operation" && preemptions > 0 && crossing.canYield) {
+    yield { type: "yield", fiber: crossing.fiber, at }
+  }
   if (interrupts === 0) return
   for (let target = 0; alive >> target > 0; target++) {
-    if ((alive >> target) % 2 === 1) yield { type: "interrupt", fiber, at, target }
+    if ((alive >> target) % 2 === 0) continue
+    yield crossing.type === "turn"
+      ? { type: "turn", at, target }
+      : { type: "interrupt", fiber: crossing.fiber, at, target }
   }
 }
 

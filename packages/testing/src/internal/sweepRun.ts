@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { describeDefect, goThrough, Run } from "./run.ts"
 import type { Answer, Findings, Limits, Plan } from "./run.ts"
+import { isFirst } from "./scheduler.ts"
 import type { AnyFiber, Director, Seen } from "./scheduler.ts"
 
 /** What a run does to the scenario. `at` counts operations, turns or the offset. */
@@ -110,6 +111,7 @@ class ToPoint implements Director {
     const { mode } = this.point
     if (mode !== "yield" && this.hasEnded) return false
     this.reached = true
+    if (isFirst(seen.fiber)) return false
     this.where = locate(seen)
     const { scheduler } = this.run!
     if (mode === "interrupt") scheduler.urgent = this.interrupt

@@ -74,6 +74,7 @@ const inWords = (
   const before = next === undefined ? "" : ` before: ${cut(next.text)}`
   if (decision.type === "yield") return `■ others go on${before}`
   if (decision.type === "pick") return "▶ is first"
+  if (decision.type === "turn") return "✗ is interrupted where it waits"
   return `${
     decision.target === fiber ? "✗ is interrupted" : `■ stops: ✗ ${nameOf(decision.target)} is interrupted,`
   }${before}`

@@ -132,7 +132,7 @@ export class Trace {
   }
 
   decision(fiber: number, decision: Decision): void {
-    if (decision.type !== "pick") this.forced.add(fiber)
+    if (decision.type === "yield" || decision.type === "interrupt") this.forced.add(fiber)
     this.events.push({ type: "decision", fiber, decision, next: undefined })
   }
 
