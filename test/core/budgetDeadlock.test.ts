@@ -112,6 +112,30 @@ describe("A wait for a budget that could never end", () => {
     }).pipe(waiting({ connection: 1 }), managed()))
 })
 
+describe("A want for more than one holder has", () => {
+  it.effect("is a deadlock when one of those whom it takes waits for it, whoever else may give back", () =>
+    Effect.gen(function*() {
+      const units = (name: string, units: number) =>
+        ResourceDefinition.temporal(name, { cost: (): Cost.Cost => ({ units }), acquire: () => Effect.succeed(name) })
+      const One = units("one", 1)
+      const pool = yield* ResourcePool.make(makeStock().Thing, { name: "db", max: 1 })
+      const hold = yield* Latch.make()
+      const turn = yield* Latch.make()
+      yield* start(ResourceManager.use(One, () => hold.await))
+      const borrower = yield* start(
+        ResourceManager.use(One, () => Effect.andThen(turn.await, ResourcePool.use(pool, nothing)))
+      )
+      const lender = yield* start(ResourcePool.use(pool, () => ResourceManager.use(units("two", 2), nothing)))
+      yield* settle
+      yield* turn.open
+      yield* settle
+      assert.deepStrictEqual(deadlockOf(borrower).cycle.map(({ waitsFor }) => waitsFor), ["units", "db"])
+      yield* hold.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(lender.pollUnsafe()!))
+    }).pipe(waiting({ units: 2 }), managed()))
+})
+
 describe("There is no deadlock", () => {
   it.effect("while another holder can still give back", () =>
     Effect.gen(function*() {
@@ -152,6 +176,28 @@ describe("There is no deadlock", () => {
       assert.isTrue(Exit.isSuccess(small.pollUnsafe()!))
       assert.isTrue(Exit.isSuccess(large.pollUnsafe()!))
     }).pipe(waiting({ connection: 9 }), managed()))
+
+  it.effect("for who can be served before the one that waits for what it has, when another one gives back", () =>
+    Effect.gen(function*() {
+      const Both = ResourceDefinition.temporal("both", {
+        cost: (): Cost.Cost => ({ connection: 2 }),
+        acquire: () => Effect.succeed("both")
+      })
+      const turn = yield* Latch.make()
+      const hold = yield* Latch.make()
+      yield* start(ResourceManager.use(Connection, () => hold.await))
+      const small = yield* start(nested("small", Connection, turn.await, Connection))
+      yield* settle
+      const large = yield* start(ResourceManager.use(Both, nothing))
+      yield* settle
+      yield* turn.open
+      yield* settle
+      assert.isUndefined(small.pollUnsafe())
+      yield* hold.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(small.pollUnsafe()!))
+      assert.isTrue(Exit.isSuccess(large.pollUnsafe()!))
+    }).pipe(waiting({ connection: 2 }), managed()))
 
   it.effect("where a frame has a reserve that comes back", () =>
     Effect.gen(function*() {

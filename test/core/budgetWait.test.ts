@@ -274,6 +274,20 @@ describe("Waiting for a budget", () => {
     }).pipe(inFrame({ budget: { tokens: Budget.rate(10, "1 second"), calls: 2 }, exhausted: "wait" }), managed()))
 })
 
+describe("Requests that come at the same moment", () => {
+  it.effect("and need two units, one of them a rate, do not keep each other from their turn", () =>
+    Effect.gen(function*() {
+      const Both = ResourceDefinition.temporal("both", {
+        cost: (): Cost.Cost => ({ tokens: 1, calls: 1 }),
+        acquire: () => Effect.succeed(1)
+      })
+      const call = ResourceManager.use(Both, () => Effect.sleep("300 millis"))
+      const fiber = yield* start(Effect.all([call, call, call, call], { concurrency: "unbounded" }))
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
+    }).pipe(inFrame({ budget: { tokens: Budget.rate(10, "1 second", 2), calls: 2 }, exhausted: "wait" }), managed()))
+})
+
 describe("Tenants", () => {
   /** Each has so many requests that wait all the time; answers how many were served of each. */
   const serve = (demand: Readonly<Record<string, number>>, weights: Readonly<Record<string, number>> = {}) =>

@@ -87,8 +87,12 @@ export const exhaustive = (
   } = {}
 ): Strategy => ({ type: "exhaustive", preemptions, interrupts, schedules })
 
-/** Every fiber of the scenario is interrupted at every operation: once (default), or at every two of them. */
-export const interrupts = (count: 1 | 2 = 1): Strategy => exhaustive({ preemptions: 0, interrupts: count })
+/**
+ * Every fiber of the scenario is interrupted at every operation and between turns: once (default), or at every two of
+ * them. Ends after `schedules` (default 10,000).
+ */
+export const interrupts = (count: 1 | 2 = 1, schedules?: number): Strategy =>
+  exhaustive({ preemptions: 0, interrupts: count, ...(schedules === undefined ? {} : { schedules }) })
 
 /**
  * Random schedules (default 1,000), the same ones for the same seed (default 1), each with up to so many preemptions

@@ -19,6 +19,8 @@ export interface Waiting<T> extends Standing<T>, Resumable {
   readonly tenant: unknown
   readonly weight: number
   readonly priority: number
+  /** When it came; of two, one has always come first. */
+  readonly since: number
   /** How much it needs of the ledger. */
   needs(ledger: Ledger): number
   /** Takes what it needs, of all ledgers; answers the one that has too little, after which it may go on waiting there. */
@@ -26,6 +28,9 @@ export interface Waiting<T> extends Standing<T>, Resumable {
   /** It has got what it needs, or has to wait elsewhere. */
   moved(to: Ledger | undefined): void
 }
+
+/** The tenant of those who go ahead of all others. */
+export const urgent: unique symbol = Symbol("urgent")
 
 /** A priority is worth so many milliseconds of waiting. */
 const ageing = 1000
@@ -57,10 +62,23 @@ export class BudgetLine<T extends Waiting<T>> {
     this.timers = timers
   }
 
-  /** Would someone who came then be next? */
+  /** Those who are served before it. */
+  *aheadOf(one: T): Generator<T> {
+    const own = this.tenants.get(one.tenant)
+    if (own === undefined) return
+    for (const tenant of this.heap) {
+      const first = tenant.queue.first!
+      if (tenant !== own && this.isBefore(tenant, own)) yield first
+    }
+    for (const other of own.queue) {
+      if (other.since < one.since && other.priority >= one.priority) yield other
+    }
+  }
+
+  /** Is the next one someone who came before that? */
   isAheadOf(since: number): boolean {
-    const next = this.heap[0]?.queue.first
-    return next !== undefined && next.since <= since
+    const first = this.heap[0]?.queue.first
+    return first !== undefined && first.since < since
   }
 
   /** `hasWaited`: it comes from another ledger, and keeps its place in time. */
@@ -68,11 +86,12 @@ export class BudgetLine<T extends Waiting<T>> {
     let tenant = this.tenants.get(one.tenant)
     if (tenant === undefined) this.tenants.set(one.tenant, tenant = new Tenant())
     tenant.weight = one.weight
+    if (one.tenant === urgent) tenant.time = -Infinity
     this.length++
     if (hasWaited) tenant.queue.addAgain(one, one.priority)
     else tenant.queue.add(one, one.priority)
     if (tenant.place === -1) {
-      tenant.time = Math.max(tenant.time, this.now)
+      if (one.tenant !== urgent) tenant.time = Math.max(tenant.time, this.now)
       this.push(tenant)
     } else this.settle(tenant)
     this.ledger.waiting = this
@@ -118,7 +137,7 @@ export class BudgetLine<T extends Waiting<T>> {
       const { time, weight } = tenant
       this.remove(one)
       if (refusing === undefined) {
-        this.now = time
+        this.now = Math.max(this.now, time)
         tenant.time = time + one.needs(this.ledger) / weight
         if (tenant.place !== -1) this.settle(tenant)
         served.push(one)

@@ -13,11 +13,11 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
-import { BudgetLine } from "./budgetLine.ts"
+import { BudgetLine, urgent } from "./budgetLine.ts"
 import type { Waiting } from "./budgetLine.ts"
 import { refuseFor } from "./charging.ts"
 import type { Refused } from "./charging.ts"
-import { inWords, leave, wouldDeadlock } from "./deadlock.ts"
+import { enter, inWords, isWaited, leave, wouldDeadlock } from "./deadlock.ts"
 import type { Held, Room, Source, Waiter } from "./deadlock.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
@@ -50,14 +50,46 @@ class Line extends BudgetLine<Request> implements Source, Room {
     return this
   }
 
-  get held(): Iterable<Held> {
-    return holdersOf(this.ledger)
+  get isForAll(): false {
+    return false
+  }
+
+  get held(): Iterable<Share> {
+    return sharesOf(this.ledger)
+  }
+
+  /** Nobody is served before those ahead: all of them must fit into what there will be. */
+  fits(waiter: Waiter, canNot: (held: Held) => boolean): boolean {
+    const request = waiter as Request
+    const available = this.available(canNot)
+    if (request.needs(this.ledger) > available) return false
+    let left = mostAhead
+    for (const other of this.aheadOf(request)) {
+      if (other.needs(this.ledger) > available || left-- === 0) return false
+    }
+    return true
+  }
+
+  /** How much there will be when all is given back but for what can not be. */
+  available(canNot: (held: Held) => boolean): number {
+    let { limit } = this.ledger
+    for (const share of this.held) if (canNot(share)) limit -= share.amount
+    return limit
   }
 }
 
-function* holdersOf({ owner, unit }: Ledger): Generator<Held> {
+/** Who has more of them ahead goes first, rather than that all are looked at. */
+const mostAhead = 1000
+
+/** What an allocation has of a ledger. */
+interface Share extends Held {
+  readonly amount: number
+}
+
+function* sharesOf({ owner, unit }: Ledger): Generator<Share> {
   for (const { cost, holder, resource } of allocationsIn((owner as Frame).inside)) {
-    if ((cost[unit] ?? 0) > 0) yield { name: resource, holder, others: undefined }
+    const amount = cost[unit] ?? 0
+    if (amount > 0) yield { name: resource, holder, amount }
   }
 }
 
@@ -87,13 +119,12 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
     super()
-    const { timers } = frame.registry
     this.frame = frame
     this.cost = cost
     this.resource = resource
     this.ledger = ledger
     this.fiber = fiber
-    this.since = timers.now()
+    this.since = frame.registry.arrival()
     const priority = Context.get(fiber.context, Priority)
     this.priority = Number.isFinite(priority) ? priority : 0
     this.timeout = new Timeout(() => this.refuse(this.exceeded()))
@@ -107,7 +138,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   wait(patience: number): void {
     const { timers } = this.frame.registry
     this.link(this.frame.owned)
-    if (patience !== Infinity) timers.arm(this.timeout, patience, this.since + patience)
+    if (patience !== Infinity) timers.arm(this.timeout, patience, timers.now() + patience)
     this.join(false)
   }
 
@@ -122,16 +153,21 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     if (this.isWaiting && this.ledger === ledger) this.avoidDeadlock(line)
   }
 
-  /** Nobody waits for ever: who has what those ahead wait for goes ahead of them, if that helps, or is refused. */
+  /** Nobody waits for ever: who has what those ahead of it wait for goes first, if that helps, or is refused. */
   private avoidDeadlock(line: Line): void {
-    const cycle = wouldDeadlock(this, line)
+    const cycle = wouldDeadlock(this)
     if (cycle === undefined) return
     const { cost, frame, resource } = this
+    enter(this)
     if (charge(frame.ledgers, frame.root, cost, resource, { since: -Infinity }) === undefined) {
       line.remove(this)
       this.granted()
       // It may be asleep already.
       resume(this)
+    } else if (this.needs(this.ledger) <= line.available(isWaited)) {
+      line.remove(this)
+      this.tenant = urgent
+      line.add(this, true)
     } else this.refuse(Exit.fail(this.deadlock(cycle)))
   }
 
@@ -200,7 +236,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   private exceeded(): Refused {
     const { cost, frame, ledger, resource, since } = this
-    return refuseFor(frame, cost, resource, ledger, frame.registry.timers.now() - since)
+    return refuseFor(frame, cost, resource, ledger, Math.max(0, Math.round(frame.registry.timers.now() - since)))
   }
 
   private giveUp(): void {

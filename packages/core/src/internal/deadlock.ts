@@ -18,15 +18,17 @@ export interface Held {
   readonly name: string
   /** The number of the fiber that has to give it back; `undefined`: somebody else may as well. */
   readonly holder: number | undefined
-  /** Those that have to be given back as well before it is of any use. */
-  readonly others: Iterable<Held> | undefined
 }
 
-/** Whoever has one of these can make room by giving it back. */
+/** Whoever has some of it can make room by giving it back. */
 export interface Room {
-  /** Will there be room even if none of them is given back? */
+  /** Will there be room even if nobody gives anything back? */
   readonly hasPromise: boolean
   readonly held: Iterable<Held>
+  /** Does it make no difference who waits? */
+  readonly isForAll: boolean
+  /** Is there enough for the waiter when all is given back but for what can not be? */
+  fits(waiter: Waiter, canNot: (held: Held) => boolean): boolean
 }
 
 /** What somebody waits for. */
@@ -79,45 +81,65 @@ const isHolder = (waiter: Waiter): boolean => {
  * Would it wait for ever? Answers those who wait for one another then, itself last. Otherwise it is known to wait until
  * {@link leave}.
  */
-export const wouldDeadlock = (waiter: Waiter, source: Source): ReadonlyArray<Waiter> | undefined => {
+export const wouldDeadlock = (waiter: Waiter): ReadonlyArray<Waiter> | undefined => {
   if (!isHolder(waiter)) return undefined
-  for (const fiber of stalled(waiter)) waitingHolders.set(fiber.id, waiter)
-  const blocked = new Set<Waiter>()
-  if (isHopeful(source, blocked)) return undefined
+  enter(waiter)
+  // Mostly there is someone who does not wait, and has enough.
+  if (canBeServed(waiter, isWaited)) return undefined
+  const stuck = stuckWith(waiter)
+  if (!stuck.has(waiter)) return undefined
   leave(waiter)
-  blocked.delete(waiter)
-  return [...blocked, waiter]
+  stuck.delete(waiter)
+  return [...stuck, waiter]
 }
 
-/** Can anybody bring something? If not, those who are in the way are in `blocked`. Looks once at each source and room. */
-const isHopeful = (source: Source, blocked: Set<Waiter>): boolean => {
-  const sources = new Set([source])
+/**
+ * Those who are in each other's way for ever: all who are found from one to the next, but for those who can be served when
+ * others give back what they have, and then give back what they have themselves.
+ */
+const stuckWith = (waiter: Waiter): Set<Waiter> => {
+  const stuck = new Set([waiter])
   const rooms = new Set<Room>()
-  for (const { hasPromise, room } of sources) {
-    if (hasPromise) return true
+  for (const { source: { room } } of stuck) {
     if (rooms.has(room)) continue
-    if (room.hasPromise) return true
     rooms.add(room)
     for (const held of room.held) {
-      const waiter = waitOf(held)
-      if (waiter === undefined) {
-        if (isEnough(held)) return true
-        continue
-      }
-      blocked.add(waiter)
-      sources.add(waiter.source)
+      const other = waitOf(held)
+      if (other !== undefined) stuck.add(other)
     }
   }
-  return false
+  const isStuck = (held: Held): boolean => {
+    const other = waitOf(held)
+    return other !== undefined && stuck.has(other)
+  }
+  for (let before = -1; before !== stuck.size;) {
+    before = stuck.size
+    const full = new Set<Room>()
+    // The last ones found are the first that the others depend on.
+    for (const other of Array.from(stuck).reverse()) {
+      const { hasPromise, room } = other.source
+      if (full.has(room) && !hasPromise) continue
+      if (canBeServed(other, isStuck)) stuck.delete(other)
+      else if (room.isForAll) full.add(room)
+    }
+  }
+  return stuck
+}
+
+const canBeServed = (waiter: Waiter, canNot: (held: Held) => boolean): boolean => {
+  const { hasPromise, room } = waiter.source
+  return hasPromise || room.hasPromise || room.fits(waiter, canNot)
 }
 
 /** The wait that has to end before it can be given back. */
 const waitOf = ({ holder }: Held): Waiter | undefined => holder === undefined ? undefined : waitingHolders.get(holder)
 
-/** Does it help when only this one is given back? */
-const isEnough = ({ others }: Held): boolean => {
-  for (const other of others ?? []) if (waitOf(other) !== undefined) return false
-  return true
+/** Can it not be given back before somebody else has given back something? */
+export const isWaited = (held: Held): boolean => waitOf(held) !== undefined
+
+/** It is known to wait. */
+export const enter = (waiter: Waiter): void => {
+  for (const fiber of stalled(waiter)) waitingHolders.set(fiber.id, waiter)
 }
 
 /** It waits no longer. */

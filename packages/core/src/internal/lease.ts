@@ -78,6 +78,15 @@ export interface Lending {
   readonly lender: Lender
 }
 
+/** One item is enough; of a retired one all have to give back their share. */
+export const isEnough = (leases: Iterable<Lease>, canNot: (lease: Lease) => boolean): boolean => {
+  for (const lease of leases) {
+    if (canNot(lease)) continue
+    if (lease.item?.isRetired !== true || !Array.from(lease.item.leases).some(canNot)) return true
+  }
+  return false
+}
+
 /** Later than any deadline, and still a small number. */
 export const never = 0x3fffffff
 
@@ -233,11 +242,6 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     if (!this.isBound) return undefined
     const { fiber, frame } = this
     return (fiber.pollUnsafe() === undefined ? fiber : frame?.fiber ?? fiber).id
-  }
-
-  /** A retired item has to be given back by all. */
-  get others(): Iterable<Lease> | undefined {
-    return this.item?.isRetired === true ? this.item.leases : undefined
   }
 
   /** Is it only by its own fiber, or by the end of its frame, that it is given back? */

@@ -14,7 +14,7 @@ export const unlimited = Number.MAX_SAFE_INTEGER
 /** Those who wait for a ledger; nobody new goes ahead of them. */
 export interface WaitingLine {
   readonly length: number
-  /** Is there someone who came before that moment, and is next? */
+  /** Is the next one someone who came before that? */
   isAheadOf(since: number): boolean
   /** There may be room now. */
   serve(): void

@@ -19,10 +19,12 @@ import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { chargeTo } from "./charging.ts"
+import type { Held, Waiter } from "./deadlock.ts"
 import { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
+import { isEnough } from "./lease.ts"
 import type { Condition, Lease, Place } from "./lease.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
@@ -170,6 +172,14 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   get held(): Iterable<Lease> {
     return this.leases
+  }
+
+  get isForAll(): true {
+    return true
+  }
+
+  fits(_: Waiter, canNot: (lease: Held) => boolean): boolean {
+    return isEnough(this.leases, canNot)
   }
 
   // Lending.

@@ -132,7 +132,7 @@ export class Admission {
 
   private deadlockOf(lease: Lease): unknown {
     const { pool } = this
-    const cycle = deadlock.wouldDeadlock(lease, pool)
+    const cycle = deadlock.wouldDeadlock(lease)
     if (cycle === undefined) return undefined
     pool.counts.deadlocks++
     return new Report(pool).deadlock(lease, cycle)

@@ -4,6 +4,8 @@
  * A pool that may not make an item for want of room waits for its turn, and meanwhile the item that has been idle for
  * longest in any other pool is ended for it.
  */
+import type { Held, Waiter } from "./deadlock.ts"
+import { isEnough } from "./lease.ts"
 import type { Lease } from "./lease.ts"
 import type { Linked } from "./list.ts"
 import { LinkedList } from "./list.ts"
@@ -48,6 +50,14 @@ export class Quota {
 
   get held(): Iterable<Lease> {
     return leasesOf(this.pools)
+  }
+
+  get isForAll(): true {
+    return true
+  }
+
+  fits(_: Waiter, canNot: (lease: Held) => boolean): boolean {
+    return isEnough(this.held, canNot)
   }
 
   /** Takes the room for one item, or sees to it that there will be some. */

@@ -24,6 +24,7 @@ export class Registry {
   private lastStatistics: Statistics | undefined = undefined
   private readAt = -1
   private monotonic = 0
+  private lastArrival = 0
   frames = 0
   allocations = 0
 
@@ -56,6 +57,12 @@ export class Registry {
       this.monotonic = this.timers.now()
     }
     return this.monotonic
+  }
+
+  /** The monotonic time now, later than that of all who have arrived before: of two that wait one has always come first. */
+  arrival(): number {
+    const now = this.timers.now()
+    return this.lastArrival = now > this.lastArrival ? now : this.lastArrival + 1e-6
   }
 
   /** That, as milliseconds since the epoch of all clocks. */

@@ -44,6 +44,7 @@ export type Event =
 
 /** Steps that only arrange what comes next. */
 const silent = new Set([
+  "Iterator",
   "OnSuccess",
   "OnFailure",
   "OnSuccessAndFailure",
@@ -58,11 +59,16 @@ const named: Readonly<Record<string, string>> = {
   Async: "waits",
   AsyncFinalizer: "waits, and knows what to do if it is interrupted",
   Yield: "lets others go on",
-  OnExit: "registers what to do in the end",
-  Iterator: "begins a generator"
+  OnExit: "registers what to do in the end"
 }
 
-type Described = { readonly text: string; readonly location: Location | undefined; readonly isOwn: boolean }
+interface Described {
+  readonly text: string
+  readonly location: Location | undefined
+  readonly isOwn: boolean
+  /** Is it the line of a generator? */
+  readonly isLine?: boolean
+}
 
 /** Listens to one run. */
 export class Trace {
@@ -108,6 +114,8 @@ export class Trace {
     }
     const line = this.lineOf(fiber)
     if (line !== undefined) this.places.set(ordinal, line)
+    // The generator that it was in is over.
+    else if (this.places.get(ordinal)?.isLine === true) this.places.delete(ordinal)
     if (silent.has(kind)) return undefined
     const place = this.places.get(ordinal)
     if (kind === "Failure" && failing(primitive) === undefined) return undefined
@@ -128,7 +136,7 @@ export class Trace {
     const found = iterator === undefined ? undefined : this.locations?.ofGenerator(iterator)
     return found === undefined || isForeign(found.location)
       ? undefined
-      : { text: snippet(found.text), location: found.location, isOwn: true }
+      : { text: snippet(found.text), location: found.location, isOwn: true, isLine: true }
   }
 
   decision(fiber: number, decision: Decision): void {
