@@ -82,7 +82,9 @@ describe("What Explore has found", () => {
       const { findings, timeline } = failureOf(
         yield* Explore.run({
           name: "a missed signal",
-          setup: Effect.map(Latch.make(), (latch) => ({ latch, isReady: false })),
+          setup: Effect.gen(function*() {
+            return { latch: yield* Latch.make() }
+          }),
           fibers: (world) => ({
             waiter: Effect.gen(function*() {
               yield* Effect.yieldNow

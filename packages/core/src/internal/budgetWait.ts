@@ -113,6 +113,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   /** The ledger that has too little. */
   private ledger: Ledger
   private isGranted = false
+  private hasMoved = false
   private refused: Exit.Exit<never, any> | undefined = undefined
   private wake: ((exit: Exit.Exit<void, any>) => void) | undefined = undefined
   private readonly timeout: Timeout
@@ -127,7 +128,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     this.since = frame.registry.arrival()
     const priority = Context.get(fiber.context, Priority)
     this.priority = Number.isFinite(priority) ? priority : 0
-    this.timeout = new Timeout(() => this.refuse(this.exceeded()))
+    this.timeout = new Timeout(() => this.refuse(() => this.exceeded()))
   }
 
   private get isWaiting(): boolean {
@@ -168,7 +169,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
       line.remove(this)
       this.tenant = urgent
       line.add(this, true)
-    } else this.refuse(Exit.fail(this.deadlock(cycle)))
+    } else this.refuse(() => Exit.fail(this.deadlock(cycle)))
   }
 
   private deadlock(cycle: ReadonlyArray<Waiter>): WouldDeadlock {
@@ -197,14 +198,17 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     return this.cost[ledger.unit] ?? 0
   }
 
+  /** Where others came first it gets in line, but once: who is sent back and forth would never be served. */
   attempt(passing: Ledger): Ledger | undefined {
-    const { cost, frame, resource, since } = this
+    const { cost, frame, hasMoved, resource } = this
+    const since = hasMoved ? -Infinity : this.since
     return charge(frame.ledgers, frame.root, cost, resource, { passing, since })
   }
 
   moved(to: Ledger | undefined): void {
     if (to === undefined) return this.granted()
     leave(this)
+    this.hasMoved = true
     this.ledger = to
     this.join(true)
   }
@@ -227,10 +231,12 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     this.frame.registry.timers.cancel(this.timeout)
   }
 
-  private refuse(exit: Exit.Exit<never, any>): void {
+  private refuse(why: () => Exit.Exit<never, any>): void {
     if (!this.isWaiting) return
-    this.refused = exit
-    this.giveUp()
+    const line = this.giveUp()
+    this.refused = why()
+    // Those behind may fit.
+    line.serve()
     resume(this)
   }
 
@@ -239,12 +245,11 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     return refuseFor(frame, cost, resource, ledger, Math.max(0, Math.round(frame.registry.timers.now() - since)))
   }
 
-  private giveUp(): void {
+  private giveUp(): Line {
     const line = lineOf(this.ledger, this.frame)
     this.leave()
     line.remove(this)
-    // Those behind may fit.
-    line.serve()
+    return line
   }
 
   /** Nobody will use what it waits for, or has got. */
@@ -252,12 +257,12 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     if (this.isGranted) refund(this.frame.ledgers, this.cost)
     else if (this.refused === undefined) {
       this.refused = Exit.interrupt() as Exit.Exit<never>
-      this.giveUp()
+      this.giveUp().serve()
     }
   }
 
   end(): boolean {
-    this.refuse(Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.resource })))
+    this.refuse(() => Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.resource })))
     return true
   }
 
@@ -269,6 +274,16 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     if (this.isWaiting) this.wake = resume
     else resume(this.refused ?? Exit.void)
   })
+}
+
+/** The ledger that could not hold its part even if nothing else were in use. */
+const neverFits = ({ ledgers }: Frame, cost: Cost): Ledger | undefined => {
+  for (const unit in cost) {
+    const ledger = ledgers.get(unit)
+    const found = ledger === undefined ? undefined : tooSmallFor(ledger, cost[unit]!)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 /**
@@ -285,8 +300,8 @@ export const chargeOrWait = (
   const refusing = charge(frame.ledgers, frame.root, cost, resource)
   if (refusing === undefined) return undefined
   const patience = patienceOf(frame, fiber)
-  const canFit = tooSmallFor(refusing, cost[refusing.unit]!) === undefined
-  if (patience <= 0 || !canFit) return refuseFor(frame, cost, resource, refusing)
+  const never = neverFits(frame, cost)
+  if (patience <= 0 || never !== undefined) return refuseFor(frame, cost, resource, never ?? refusing)
   const request = new Request(frame, cost, resource, refusing, fiber)
   request.wait(patience)
   return Effect.onExitPrimitive(restore(request.awaited), (exit) => {

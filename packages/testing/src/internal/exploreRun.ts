@@ -1,4 +1,3 @@
-import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -113,15 +112,22 @@ const planOf = <World>(scenario: Scenario<World>, history: History): Plan<World>
 /** The fibers that died, but for those whose death another one has passed on. */
 const deaths = (run: Run<any>): Array<string> => {
   const found = new Map<unknown, string>()
-  for (const fiber of run.started()) {
+  for (const fiber of [...run.started(), ...run.background]) {
     const exit = fiber.pollUnsafe()
-    if (exit === undefined || Exit.isSuccess(exit) || !Cause.hasDies(exit.cause)) continue
-    const defect = Cause.squash(exit.cause)
+    if (exit === undefined || Exit.isSuccess(exit)) continue
+    const died = exit.cause.reasons.find((reason) => reason._tag === "Die")
+    if (died === undefined) continue
+    const { defect } = died
     if (!found.has(defect)) {
-      found.set(defect, `${run.nameOf(run.scheduler.seen.get(fiber)!.ordinal)} died: ${describeDefect(exit.cause)}`)
+      found.set(defect, `${nameOf(run, fiber)} died: ${describeDefect(exit.cause)}`)
     }
   }
   return Array.from(found.values())
+}
+
+const nameOf = (run: Run<any>, fiber: AnyFiber): string => {
+  const seen = run.scheduler.seen.get(fiber)
+  return seen === undefined ? "a fiber of the setup" : run.nameOf(seen.ordinal)
 }
 
 /** Runs a scenario once. `listen` says that it waits for the event loop, as seen in an earlier run. */

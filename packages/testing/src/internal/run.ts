@@ -59,7 +59,9 @@ const defaultMaxOperations = 10_000
 const isTask = (answer: Answer): answer is Effect.Effect<Findings> => Effect.isEffect(answer)
 
 export const describeDefect = (cause: Cause.Cause<unknown>): string => {
-  const defect = Cause.squash(cause)
+  // A failure beside it is not what it died of.
+  const died = cause.reasons.find((reason) => reason._tag === "Die")
+  const defect = died === undefined ? Cause.squash(cause) : died.defect
   return defect instanceof Error ? `${defect.name}: ${defect.message}` : String(defect)
 }
 
@@ -139,6 +141,7 @@ export class Run<World> {
     scheduler.drain()
     if (scheduler.exhausted) throw new Error(`The setup of "${plan.name}" never comes to rest`)
     this.ofSetup = new Set(scheduler.seen.keys())
+    this.background = Array.from(this.ofSetup).filter(isRunning)
 
     const ending = yield* this.perform(world)
     const running = this.started().filter(isRunning)
@@ -284,6 +287,9 @@ export class Run<World> {
       this.findings.push(seen === undefined ? describeLeak(leak) : `${this.nameOf(seen.ordinal)} is still running`)
     }
   }
+
+  /** Fibers of the setup that had not ended when the bodies began. */
+  background: ReadonlyArray<AnyFiber> = []
 
   /** The fibers that the bodies have started, these included. */
   started(): Array<AnyFiber> {

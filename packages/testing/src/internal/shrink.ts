@@ -73,9 +73,14 @@ const searchFor = Effect.fnUntraced(function*(
   return undefined
 })
 
-/** Is it the same that is wrong, whatever the numbers in it? */
+/** Is it the same that is wrong, whoever it happens to, and whatever the numbers in it? */
 const isTheSame = ({ findings: [one] }: Ran, { findings: [other] }: Ran): boolean =>
-  one !== undefined && other !== undefined && one.replaceAll(/\d+/g, "#") === other.replaceAll(/\d+/g, "#")
+  one !== undefined && other !== undefined && gist(one) === gist(other)
+
+const gist = (finding: string): string => {
+  const [line = ""] = finding.split("\n")
+  return line.replaceAll(/"[^"]*"|\d+/g, "#")
+}
 
 /** Fewer decisions are simpler; then fewer of them that reorder tasks, then fewer interrupts, then earlier ones. */
 const isSimpler = (one: Schedule, other: Schedule): boolean => {

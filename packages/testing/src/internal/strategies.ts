@@ -98,7 +98,13 @@ function* decisionsAt(crossing: Crossing, preemptions: number, interrupts: numbe
 
 function* wander({ interrupts, preemptions, schedules, seed }: Random, { operations, targets }: Ground): Search {
   for (let i = 0; i < schedules; i++) {
-    const chance = { random: makeRandomFrom(seed + i), length: operations, preemptions, interrupts, targets }
+    const chance = {
+      random: makeRandomFrom(Math.imul(seed, 0x9e3779b1) + i),
+      length: operations,
+      preemptions,
+      interrupts,
+      targets
+    }
     yield i % 2 === 0 ? new Prioritized(chance) : new Wandering(chance)
   }
   return true

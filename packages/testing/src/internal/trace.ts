@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { Locations } from "./locations.ts"
 import type { Location } from "./locations.ts"
+import { describeDefect } from "./run.ts"
 import type { Decision } from "./schedule.ts"
 import type { AnyFiber, Seen } from "./scheduler.ts"
 
@@ -194,6 +195,6 @@ const failing = (primitive: Primitive): string | undefined => {
 const ending = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Exit.isSuccess(exit)) return "ends"
   if (Cause.hasInterruptsOnly(exit.cause)) return "ends: interrupted"
-  const [error] = Cause.prettyErrors(exit.cause)
-  return `ends: ${Cause.hasDies(exit.cause) ? "died" : "failed"} with ${error === undefined ? "?" : error.message}`
+  if (Cause.hasDies(exit.cause)) return `ends: died with ${describeDefect(exit.cause)}`
+  return `ends: failed with ${Cause.prettyErrors(exit.cause)[0]?.message ?? "?"}`
 }
