@@ -53,6 +53,7 @@ export class OwnedPool extends Pool {
   }
 
   resize(size: Size): void {
+    this.mayExceed = true
     this.size = size
     for (let item = this.stock.idle.first; item !== undefined;) {
       const { next } = item

@@ -63,6 +63,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   size: Size
   phase: "open" | "draining" | "closing" | "closed" = "open"
   isSuspended = false
+  /** Has `max` become smaller, so that there may be more than that? */
+  protected mayExceed = false
   /** How many items someone uses. */
   used = 0
   /** How many borrows there are. */
@@ -350,8 +352,13 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.free(item, now, false)
   }
 
+  /** Are there more than there may be? Nothing but a smaller `max` brings that about. */
+  private get exceeds(): boolean {
+    return this.mayExceed = this.total - this.closing > this.size.max
+  }
+
   private isWornOut(item: Item, now: number): boolean {
-    return now >= item.expiresAt || this.total - this.closing > this.size.max
+    return now >= item.expiresAt || (this.mayExceed && this.exceeds)
   }
 
   /** The item can be lent again: to those who wait, if it is good, or else to the next who comes. */
@@ -416,7 +423,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Whoever comes next gets it, if there is some of it left. */
   private rest(item: Item): void {
     // There may be fewer of them by now.
-    if (item.users === 0 && this.total - this.closing > this.size.max) return this.stock.end(item)
+    if (this.mayExceed && item.users === 0 && this.exceeds) return this.stock.end(item)
     if (this.hasRoom(item)) this.stock.list(item)
     if (item.users > 0) return
     this.care.rests(item)
@@ -427,7 +434,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   arrived(item: Item, now: number): void {
     this.growth.succeeded()
-    if (this.total - this.closing > this.size.max) item.isRetired = true
+    if (this.mayExceed && this.exceeds) item.isRetired = true
     this.free(item, now, true)
     this.care.review()
     this.growth.grow()
