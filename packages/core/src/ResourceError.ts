@@ -149,9 +149,10 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
     if (this.neverFits) return `${what}. It can never fit: raise the limit or ask for less`
     const ahead = this.waiting === undefined ? "" : `, and ${this.waiting} wait for it`
     const waited = this.waited === undefined ? "" : `, after waiting ${this.waited} ms`
-    const how = this.readyIn === undefined ? "" : `. So much is back in ${this.readyIn} ms`
-    if (this.holders.length === 0) return `${what}${ahead}${waited}${how}`
-    return `${what}${ahead}${waited}${how}. Held by:${list(this.holders, this.omitted, this.unit)}\n` +
+    const before = this.waiting === undefined ? "" : ", but those who wait come first"
+    if (this.readyIn !== undefined) return `${what}${ahead}${waited}. So much is back in ${this.readyIn} ms${before}`
+    if (this.holders.length === 0) return `${what}${ahead}${waited}`
+    return `${what}${ahead}${waited}. Held by:${list(this.holders, this.omitted, this.unit)}\n` +
       `Release one of them earlier, or raise the limit`
   }
 }

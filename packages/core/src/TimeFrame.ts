@@ -62,7 +62,10 @@ export interface Options {
    * are. Frames of one name are one tenant. Default: everybody takes turns with everybody else.
    */
   readonly tenant?: string
-  /** How much a turn of the tenant is worth: with 2 it gets twice what one with 1 gets (default 1). */
+  /**
+   * How much a turn of the tenant is worth: with 2 it gets twice what one with 1 gets (default 1). A frame with a weight
+   * and no tenant is a tenant by its name.
+   */
   readonly weight?: number
   /**
    * How long the releases may take when the frame closes, and the body to wind up after its deadline; then the frame
@@ -248,11 +251,12 @@ const patienceOf = (exhausted: NonNullable<Options["exhausted"]>): number => {
   return exhausted === "wait" ? Infinity : millis("wait", exhausted.wait)
 }
 
-const turnOf = ({ name, tenant, weight = 1 }: Options): FrameOptions["turn"] => {
+const turnOf = ({ name, tenant, weight }: Options): FrameOptions["turn"] => {
+  if (weight === undefined) return tenant === undefined ? undefined : { tenant, weight: 1 }
   if (!(weight > 0 && weight < Infinity)) {
     throw new TypeError(`The weight of the frame "${name}" must be a number above 0: ${weight}`)
   }
-  return tenant === undefined && weight === 1 ? undefined : { tenant: tenant ?? name, weight }
+  return { tenant: tenant ?? name, weight }
 }
 
 /** A wrong duration is a mistake in the program and throws. */

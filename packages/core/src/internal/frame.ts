@@ -163,11 +163,17 @@ export class Frame extends Owned implements Scope.Scope {
     const parent = this.parent!
     if (parent.phase !== "open") {
       this.phase = "closed"
+      this.endReserves()
       return
     }
     this.link(parent.owned)
     const { events } = this.registry
     if (events.active) events.tell({ _tag: "FrameOpened", ...this.stamp() })
+  }
+
+  private endReserves(): void {
+    if (!this.hasReserve) return
+    for (const ledger of this.ledgers.values()) if (ledger.owner === this) endReserve(ledger)
   }
 
   /** The earlier of its own and its parent's, on the monotonic clock. */
@@ -423,9 +429,7 @@ export class Frame extends Owned implements Scope.Scope {
     const wasIn = this.home !== undefined || this.parent === undefined
     this.phase = "closed"
     this.unlink()
-    if (this.hasReserve) {
-      for (const ledger of this.ledgers.values()) if (ledger.owner === this) endReserve(ledger)
-    }
+    this.endReserves()
     const { orphans } = this
     if (orphans !== undefined && this.parent !== undefined) {
       for (let orphan = orphans.first; orphan !== undefined; orphan = orphans.first) this.parent.adopt(orphan)
