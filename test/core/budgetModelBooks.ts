@@ -234,7 +234,7 @@ export const isExcluded = {
   /** Someone waits for what is beyond a limit outside of a reserve. */
   neverFits: false,
   /** A frame on the fiber of one outside goes on when that one is extended. */
-  lateInside: false,
+  lateInside: true,
   /** Some wait for several units. */
   units: false
 }

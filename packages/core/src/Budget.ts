@@ -102,7 +102,10 @@ export const wait: {
   <A, E, R>(self: Effect.Effect<A, E, R>, options?: WaitOptions): Effect.Effect<A, E | WouldDeadlock, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E, R>(self: Effect.Effect<A, E, R>, { timeout = Duration.infinity }: WaitOptions = {}): Effect.Effect<A, E, R> => {
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    { timeout = Duration.infinity }: WaitOptions = {}
+  ): Effect.Effect<A, E, R> => {
     const patience = Duration.toMillis(timeout)
     if (!(patience >= 0)) throw new TypeError(`The timeout of a wait must not be negative: ${patience} ms`)
     return Effect.provideService(self, OnExhausted, { patience })

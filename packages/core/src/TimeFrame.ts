@@ -108,11 +108,19 @@ export const run: {
     options: O & Known<O>
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | Timeout<O> | Reserve<O> | Exhausted<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ) => Effect.Effect<
+    A,
+    E | Timeout<O> | Reserve<O> | Exhausted<O>,
+    Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager
+  >
   <A, E, R, const O extends Options>(
     self: Effect.Effect<A, E, R>,
     options: O & Known<O>
-  ): Effect.Effect<A, E | Timeout<O> | Reserve<O> | Exhausted<O>, Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager>
+  ): Effect.Effect<
+    A,
+    E | Timeout<O> | Reserve<O> | Exhausted<O>,
+    Exclude<R, TimeFrame | Scope.Scope> | internalManager.Manager
+  >
 } = dual(2, (self: Effect.Effect<any, any, any>, options: Options) => {
   const decoded = decode(options)
   return Effect.withFiber((fiber) => internal.run(self, TimeFrame, around(fiber.context), decoded, fiber))
@@ -178,20 +186,23 @@ export interface Extension {
 export const extend: {
   (extension: Extension): (frame: TimeFrame) => Effect.Effect<void, FrameClosed>
   (frame: TimeFrame, extension: Extension): Effect.Effect<void, FrameClosed>
-} = dual(2, (self: TimeFrame, { budget, timeout }: Extension) =>
-  Effect.suspend((): Effect.Effect<void, FrameClosed> => {
-    const frame = self as Frame
-    if (frame.phase !== "open") return Exit.fail(new FrameClosed({ frame: frame.path, resource: "more" }))
-    const more = Cost.assert(budget ?? Cost.zero, frame.name)
-    if (timeout !== undefined) frame.extend(millis("timeout", timeout))
-    for (const unit of Object.keys(more)) {
-      const ledger = frame.ledgers.get(unit)
-      if (ledger?.owner !== frame || ledger instanceof RateLedger || ledger.limit === unlimited) continue
-      ledger.limit = Math.min(unlimited - 1, ledger.limit + more[unit]!)
-      ledger.waiting?.serve()
-    }
-    return Exit.void
-  }))
+} = dual(
+  2,
+  (self: TimeFrame, { budget, timeout }: Extension) =>
+    Effect.suspend((): Effect.Effect<void, FrameClosed> => {
+      const frame = self as Frame
+      if (frame.phase !== "open") return Exit.fail(new FrameClosed({ frame: frame.path, resource: "more" }))
+      const more = Cost.assert(budget ?? Cost.zero, frame.name)
+      if (timeout !== undefined) frame.extend(millis("timeout", timeout))
+      for (const unit of Object.keys(more)) {
+        const ledger = frame.ledgers.get(unit)
+        if (ledger?.owner !== frame || ledger instanceof RateLedger || ledger.limit === unlimited) continue
+        ledger.limit = Math.min(unlimited - 1, ledger.limit + more[unit]!)
+        ledger.waiting?.serve()
+      }
+      return Exit.void
+    })
+)
 
 /**
  * Runs an effect inside a frame that is open already; it stays open.

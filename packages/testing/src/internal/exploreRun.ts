@@ -49,7 +49,7 @@ export interface Scenario<World> extends Limits {
    * May scopes, fibers, frames or allocations be open when the world is closed? Otherwise that is a finding (default).
    */
   readonly mayLeak?: boolean | undefined
-  /** May fibers die? Otherwise that is a finding (default). */
+  /** May fibers die? Otherwise that is a finding (default), also when another fiber has handled it. */
   readonly mayDie?: boolean | undefined
 }
 
@@ -149,7 +149,7 @@ export const execute = <World>(
     }
     return Effect.map(goThrough(run.execute()), (ending): Ran => {
       if (ending === "endless") run.findings.push(`endless: still busy after ${run.scheduler.maxOperations} operations`)
-      else if (ending === "stuck") run.findings.push(stuck(run))
+      else if (ending === "stuck") run.findings.push(stuck(run), ...deaths(run))
       return {
         findings: run.findings,
         schedule: steering.taken,
