@@ -300,8 +300,9 @@ export const chargeOrWait = (
   const refusing = charge(frame.ledgers, frame.root, cost, resource)
   if (refusing === undefined) return undefined
   const patience = patienceOf(frame, fiber)
+  if (patience <= 0) return refuseFor(frame, cost, resource, refusing)
   const never = neverFits(frame, cost)
-  if (patience <= 0 || never !== undefined) return refuseFor(frame, cost, resource, never ?? refusing)
+  if (never !== undefined) return refuseFor(frame, cost, resource, never)
   const request = new Request(frame, cost, resource, refusing, fiber)
   request.wait(patience)
   return Effect.onExitPrimitive(restore(request.awaited), (exit) => {
