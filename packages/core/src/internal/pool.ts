@@ -65,6 +65,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   isSuspended = false
   /** Has `max` become smaller, so that there may be more than that? */
   protected mayExceed = false
+  /** Does an item that comes back need nothing before it is lent again? */
+  private readonly isDirect: boolean
   /** How many items someone uses. */
   used = 0
   /** How many borrows there are. */
@@ -109,6 +111,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.stock = new Stock(this, parts)
     this.growth = new Growth(this)
     this.care = new Care(this)
+    const { codel, concurrency, reset, validate } = config
+    this.isDirect = !(codel || reset || validate || this.quota) && concurrency === 1
   }
 
   // What others ask.
@@ -217,9 +221,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Nothing can be handed over at once, or only after a closer look. */
   private lendSlowly(lease: Lease): AnyEffect {
     if (!this.isIn(lease)) return this.turnAway(lease)
-    const refused = this.charge(lease)
+    const refused = this.borrowCost === undefined ? undefined : this.charge(lease)
     if (refused !== undefined) return refused
-    if (this.isSuspended || this.queue.length > 0) return this.letWait(lease)
+    if (this.queue.length > 0 || this.isSuspended) return this.letWait(lease)
     const now = this.registry.elapsed()
     for (;;) {
       const item = this.stock.next
@@ -246,8 +250,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private charge(lease: Lease): Exit.Exit<never, unknown> | undefined {
-    if (this.borrowCost === undefined || !lease.isPaying) return undefined
-    const refused = chargeTo(lease.frame!, this.borrowCost, this.name)
+    if (!lease.isPaying) return undefined
+    const refused = chargeTo(lease.frame!, this.borrowCost!, this.name)
     if (refused === undefined) lease.isCharged = true
     return refused
   }
@@ -328,13 +332,21 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       if (!lease.isRecorded) events.tell({ _tag: "Released", ...lease.stamp(now), share: true, held })
       if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...lease.stamp(now), held })
     }
-    if (condition === "good") item.checkedAt = now
-    else {
+    if (condition === "good") {
+      item.checkedAt = now
+      // Most items go from hand to hand.
+      if (this.isDirect && this.queue.length > 0 && this.isAsGood(item, now)) return this.passToFirst(item, now)
+    } else {
       item.isInDoubt = true
       if (item.users > 0 && this.config.validate !== undefined) this.stock.unlist(item)
     }
     if (item.state === "ready") this.returned(item, now)
     if (this.phase !== "open") this.changed()
+  }
+
+  /** Is there nothing to be asked before it is lent again? */
+  private isAsGood(item: Item, now: number): boolean {
+    return this.phase === "open" && !this.isSuspended && !this.mayExceed && item.isLendable(now)
   }
 
   private returned(item: Item, now: number): void {
@@ -387,8 +399,12 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Hands a good item to the one who waits for longest. Whoever is told may come back at once: by then all is in order. */
   private pass(item: Item, now: number): void {
     if (this.config.concurrency > 1 || this.config.codel !== undefined) return this.passToMany(item, now)
-    const lease = this.isServing(item) ? this.admission.take() : undefined
-    if (lease === undefined) return this.rest(item)
+    if (this.queue.length > 0 && this.isServing(item)) this.passToFirst(item, now)
+    else this.rest(item)
+  }
+
+  private passToFirst(item: Item, now: number): void {
+    const lease = this.admission.take()!
     this.serve(item, lease, now)
     resume(lease)
   }
@@ -454,11 +470,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   endIdle(): boolean {
-    let item = this.stock.idle.first
-    while (item !== undefined && item.users > 0) item = item.next
-    if (item === undefined) return false
-    this.stock.end(item)
-    return true
+    const item = this.stock.longestIdle
+    if (item !== undefined) this.stock.end(item)
+    return item !== undefined
   }
 
   left(): void {

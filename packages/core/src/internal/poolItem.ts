@@ -95,6 +95,10 @@ export class Item implements Lent {
     this.knownFailures = knownFailures
   }
 
+  isLendable(now: number): boolean {
+    return this.state === "ready" && !this.isRetired && now < this.expiresAt
+  }
+
   /** Makes the value, on the fiber that runs this. */
   create(life: Life, frame: Frame, definition: Definition, params: unknown): Effect.Effect<unknown, unknown> {
     return Effect.uninterruptibleMask((restore) =>

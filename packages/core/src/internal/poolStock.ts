@@ -71,6 +71,13 @@ export class Stock {
     return this.keeper.config.order === "fifo" ? this.idle.first : this.idle.last
   }
 
+  /** Of those that nobody uses. */
+  get longestIdle(): Item | undefined {
+    let item = this.idle.first
+    while (item !== undefined && item.users > 0) item = item.next
+    return item
+  }
+
   *leases(): Generator<Lease> {
     for (const item of this.items) {
       for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
