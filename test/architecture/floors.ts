@@ -26,7 +26,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
       "internal/timers",
       "internal/trampoline"
     ],
-    ["Budget", "internal/budgetLine", "internal/registry"]
+    ["Budget", "internal/beyond", "internal/budgetLine", "internal/registry"]
   ],
   [
     "lifetime",

@@ -198,9 +198,7 @@ export class BudgetBooks {
         const { used } = budget
         const limit = budget.limit ?? Infinity
         const amount = request.cost[unit]!
-        if (needs > 0 || isExcluded.sureAgain) {
-          found.push({ ledger: `${unit} ${path}`, needs, left: limit - used, limit, amount })
-        }
+        if (needs > 0) found.push({ ledger: `${unit} ${path}`, needs, left: limit - used, limit, amount })
         const aside = this.frames.get(nameOf(path))!.reserve[unit] ?? 0
         if (aside > 0) needs = Math.max(0, used + needs - aside) - Math.max(0, used - aside)
       }
@@ -229,8 +227,6 @@ export class BudgetBooks {
 
 /** Known to go wrong, and left out until it does not. */
 export const isExcluded = {
-  /** Who waits behind others outside goes on doing so when there is room again in what is set aside for its frame. */
-  sureAgain: true,
   /** Someone waits for what is beyond a limit outside of a reserve. */
   neverFits: false,
   /** A frame on the fiber of one outside goes on when that one is extended. */

@@ -98,6 +98,86 @@ describe("A reserve", () => {
     }).pipe(inFrame({ budget: { memory: 100 } }), managed()))
 })
 
+describe("One who waits for what goes beyond a reserve", () => {
+  /** A frame that has its reserve in use; someone else waits outside, and then one more inside. */
+  const behind = (inside: (held: Latch.Latch) => Effect.Effect<void, any, any>) =>
+    Effect.gen(function*() {
+      const rest = yield* Latch.make()
+      const held = yield* Latch.make()
+      const outer = yield* TimeFrame.current
+      const rested = yield* start(hold(10, rest))
+      yield* Effect.gen(function*() {
+        yield* start(hold(20, held))
+        const other = yield* start(TimeFrame.provide(hold(5, rest), outer).pipe(Budget.wait()))
+        yield* settle
+        yield* inside(held)
+        assert.isUndefined(other.pollUnsafe(), "has room outside")
+        yield* rest.open
+        yield* Fiber.join(other)
+      }).pipe(TimeFrame.run({ name: "sure", reserve: { memory: 20 }, exhausted: "wait" }))
+      yield* Fiber.join(rested)
+    }).pipe(inFrame({ budget: { memory: 30 } }), managed())
+
+  it.effect("goes on when the reserve has room again, whoever is ahead outside", () =>
+    behind((held) =>
+      Effect.gen(function*() {
+        const one = yield* start(hold(20, held))
+        yield* settle
+        assert.isUndefined(one.pollUnsafe())
+        yield* held.open
+        yield* settle
+        assert.isTrue(Exit.isSuccess(one.pollUnsafe()!))
+      })
+    ))
+
+  it.effect("goes on in the order of coming, as far as the reserve goes", () =>
+    behind((held) =>
+      Effect.gen(function*() {
+        const turns = [yield* Latch.make(), yield* Latch.make()] as const
+        const said: Array<unknown> = []
+        const first = yield* start(hold(15, turns[0], said, "first"))
+        const second = yield* start(hold(15, turns[1], said, "second"))
+        const small = yield* start(hold(5, turns[1], said, "small"))
+        yield* settle
+        yield* held.open
+        yield* settle
+        assert.deepStrictEqual(said, ["first", "small"])
+        yield* Latch.open(turns[0])
+        yield* settle
+        assert.deepStrictEqual(said, ["first", "small", "second"])
+        yield* Latch.open(turns[1])
+        for (const fiber of [first, second, small]) yield* Fiber.join(fiber)
+      })
+    ))
+
+  it.effect("waits for the other unit that it needs, when that is what is missing then", () =>
+    behind((held) =>
+      Effect.gen(function*() {
+        const turn = yield* Latch.make()
+        const Both = ResourceDefinition.temporal("both", {
+          cost: (): Cost.Cost => ({ memory: 20, desks: 1 }),
+          acquire: () => Effect.succeed("both")
+        })
+        const Desk = ResourceDefinition.temporal("desk", {
+          cost: (): Cost.Cost => ({ desks: 1 }),
+          acquire: () => Effect.succeed("desk")
+        })
+        yield* Effect.gen(function*() {
+          const desk = yield* start(ResourceManager.use(Desk, () => turn.await))
+          const both = yield* start(ResourceManager.use(Both, () => Effect.void))
+          yield* settle
+          yield* held.open
+          yield* settle
+          assert.isUndefined(both.pollUnsafe())
+          yield* turn.open
+          yield* Fiber.join(desk)
+          yield* settle
+          assert.isTrue(Exit.isSuccess(both.pollUnsafe()!))
+        }).pipe(TimeFrame.run({ name: "office", budget: { desks: 1 } }))
+      })
+    ))
+})
+
 describe("A frame that is extended", () => {
   it.effect("has more time, but not more than the one outside", () =>
     Effect.gen(function*() {

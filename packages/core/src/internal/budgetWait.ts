@@ -3,7 +3,8 @@
  *
  * ```text
  *   waiting ──its turn, and enough is left: charged──▶ granted ──▶ the allocation has it
- *      │  └──another ledger has too little──▶ waiting there
+ *      │  ├──another ledger has too little──▶ waiting there
+ *      │  └──a reserve has room for it again: charged──▶ granted
  *      └──timeout, interrupted, its frame closes──▶ refused
  * ```
  */
@@ -13,6 +14,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
+import { Beyond } from "./beyond.ts"
 import { BudgetLine, urgent } from "./budgetLine.ts"
 import type { Waiting } from "./budgetLine.ts"
 import { refuseFor } from "./charging.ts"
@@ -116,6 +118,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   private hasMoved = false
   private refused: Exit.Exit<never, any> | undefined = undefined
   private wake: ((exit: Exit.Exit<void, any>) => void) | undefined = undefined
+  /** The reserves that it waits outside of. */
+  private reserves: Array<Beyond<Request>> | undefined = undefined
   private readonly timeout: Timeout
 
   constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
@@ -150,8 +154,35 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     this.weight = turn?.weight ?? 1
     const line = lineOf(ledger, this.frame)
     line.add(this, hasWaited)
+    this.lookInward()
     line.serve()
     if (this.isWaiting && this.ledger === ledger) this.avoidDeadlock(line)
+  }
+
+  /** It goes beyond the reserves that it passed on the way to that ledger: hears of it when they have room. */
+  private lookInward(): void {
+    const { frame, ledger } = this
+    for (let at = frame.ledgers.get(ledger.unit)!; at !== ledger; at = at.parent!) {
+      if (at.reserved === 0) continue
+      const beyond = at.beyond as Beyond<Request> | undefined ?? new Beyond<Request>(at)
+      beyond.add(this)
+      ;(this.reserves ??= []).push(beyond)
+    }
+  }
+
+  private lookAway(): void {
+    for (const beyond of this.reserves ?? []) beyond.remove(this)
+    this.reserves = undefined
+  }
+
+  reconsider(): void {
+    const line = lineOf(this.ledger, this.frame)
+    const refusing = this.attempt(undefined)
+    line.remove(this)
+    this.moved(refusing)
+    // It may have been the first.
+    line.serve()
+    if (refusing === undefined) resume(this)
   }
 
   /** Nobody waits for ever: who has what those ahead of it wait for goes first, if that helps, or is refused. */
@@ -199,7 +230,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   }
 
   /** Where others came first it gets in line, but once: who is sent back and forth would never be served. */
-  attempt(passing: Ledger): Ledger | undefined {
+  attempt(passing: Ledger | undefined): Ledger | undefined {
     const { cost, frame, hasMoved, resource } = this
     const since = hasMoved ? -Infinity : this.since
     return charge(frame.ledgers, frame.root, cost, resource, { passing, since })
@@ -207,6 +238,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   moved(to: Ledger | undefined): void {
     if (to === undefined) return this.granted()
+    this.lookAway()
     leave(this)
     this.hasMoved = true
     this.ledger = to
@@ -227,6 +259,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   /** Leaves its frame, which has no part in what comes next. */
   private leave(): void {
     this.unlink()
+    this.lookAway()
     leave(this)
     this.frame.registry.timers.cancel(this.timeout)
   }

@@ -12,10 +12,13 @@ import { isAmount, wrongAmount } from "../Cost.ts"
 export const unlimited = Number.MAX_SAFE_INTEGER
 
 /** Those who wait for a ledger; nobody new goes ahead of them. */
-export interface WaitingLine {
+export interface WaitingLine extends Serving {
   readonly length: number
   /** Is the next one someone who came before that? */
   isAheadOf(since: number): boolean
+}
+
+export interface Serving {
   /** There may be room now. */
   serve(): void
 }
@@ -40,6 +43,8 @@ export class Ledger {
   }
   /** There is one while somebody waits. */
   waiting: WaitingLine | undefined = undefined
+  /** Those who wait outside for what goes beyond what is reserved here; there is one while somebody does. */
+  beyond: Serving | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
   private mark = 0
 
@@ -184,7 +189,7 @@ export const tooSmallFor = (ledger: Ledger, amount: number): Ledger | undefined 
 /** What is out of the ordinary about a charge. */
 interface Special {
   /** It comes from those who wait for this ledger, and is the next of them. */
-  readonly passing?: Ledger
+  readonly passing?: Ledger | undefined
   /** Since when it waits. */
   readonly since?: number
   /** It comes from other ledgers: what it took of rates it took there. */
@@ -223,12 +228,14 @@ const takeBack = (ledger: Ledger, amount: number, end: Ledger | undefined, speci
 }
 
 /** Gives back to a ledger and all outer ones; adds those that somebody waits for. */
-const give = (ledger: Ledger, amount: number, waitedFor: Array<WaitingLine> | undefined): typeof waitedFor => {
+const give = (ledger: Ledger, amount: number, waitedFor: Array<Serving> | undefined): typeof waitedFor => {
   let left = amount
   let found = waitedFor
   for (let at: Ledger | undefined = ledger; at !== undefined; at = at.parent) {
     const outer = at.passesOn(left)
     at.lower(left)
+    // Only where something is reserved can there be those who wait beyond it.
+    if (at.reserved !== 0 && at.beyond !== undefined) (found ??= []).push(at.beyond)
     if (at.waiting !== undefined) (found ??= []).push(at.waiting)
     left = outer
   }
@@ -283,7 +290,7 @@ export const charge = (
   return undefined
 }
 
-const serve = (waitedFor: Array<WaitingLine> | undefined): void => {
+const serve = (waitedFor: Array<Serving> | undefined): void => {
   if (waitedFor !== undefined) { for (const line of waitedFor) line.serve() }
 }
 
@@ -291,7 +298,7 @@ const serve = (waitedFor: Array<WaitingLine> | undefined): void => {
  * Gives back what was charged, and then serves those who waited for it.
  */
 export const refund = (ledgers: Ledgers, cost: Cost): void => {
-  let waitedFor: Array<WaitingLine> | undefined
+  let waitedFor: Array<Serving> | undefined
   for (const unit in cost) waitedFor = give(ledgers.get(unit)!, cost[unit]!, waitedFor)
   serve(waitedFor)
 }
@@ -307,7 +314,7 @@ export const move = (
   cost: Cost,
   resource: string
 ): Ledger | undefined => {
-  let waitedFor: Array<WaitingLine> | undefined
+  let waitedFor: Array<Serving> | undefined
   for (const unit in cost) waitedFor = give(from.get(unit)!, cost[unit]!, waitedFor)
   const refusing = charge(to, root, cost, resource, { isMoved: true })
   // Nobody has had the time to take what was given.
