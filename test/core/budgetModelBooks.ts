@@ -180,7 +180,7 @@ export class BudgetBooks {
       const around = Array.from(outward(path)).slice(1).map((at) => shown.get(at)?.state.phase)
       if (around.includes(undefined) || around.includes("closed")) wrong.push(`"${path}" outlives a frame around it`)
       const isEnding = phase === "expired" || around.some((outer) => outer !== "open")
-      if (deadline !== null && deadline < snapshot.at && !isEnding && !isExcluded.lateInside) {
+      if (deadline !== null && deadline < snapshot.at && !isEnding) {
         wrong.push(`"${path}" goes on after its deadline`)
       }
     }
@@ -229,8 +229,6 @@ export class BudgetBooks {
 export const isExcluded = {
   /** Someone waits for what is beyond a limit outside of a reserve. */
   neverFits: false,
-  /** A frame on the fiber of one outside goes on when that one is extended. */
-  lateInside: true,
   /** Some wait for several units. */
   units: false
 }

@@ -202,6 +202,30 @@ describe("A frame that is extended", () => {
       assert.isDefined(fiber.pollUnsafe())
     }).pipe(managed()))
 
+  it.effect("leaves those inside their own timeouts, on whatever fiber they run", () =>
+    Effect.gen(function*() {
+      for (const elsewhere of [false, true]) {
+        const ends: Array<unknown> = []
+        const fiber = yield* start(
+          Effect.gen(function*() {
+            const outer = yield* TimeFrame.current
+            yield* Effect.forkChild(Effect.delay(TimeFrame.extend(outer, { timeout: "1 second" }), "50 millis"))
+            const inner = Effect.sleep("1 hour").pipe(
+              TimeFrame.run({ name: "inner", timeout: "300 millis" }),
+              Effect.catchTag("DeadlineExceeded", (error) => Effect.sync(() => ends.push(error.frame, error.timeout)))
+            )
+            yield* elsewhere ? Effect.flatMap(Effect.forkChild(inner), Fiber.join) : inner
+          }).pipe(TimeFrame.run({ name: "outer", timeout: "100 millis" }))
+        )
+        yield* TestClock.adjust("299 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
+        assert.deepStrictEqual(ends, ["outer/inner", 300])
+      }
+    }).pipe(managed()))
+
   it.effect("has more of a budget, which those who wait get", () =>
     Effect.gen(function*() {
       const frame = yield* TimeFrame.current

@@ -96,7 +96,7 @@ export class Frame extends Owned implements Scope.Scope {
   readonly root: Frame
   readonly registry: Registry
   timeout: number
-  private ownDeadline: Deadline.Deadline
+  ownDeadline: Deadline.Deadline
   /** What frames inside it inherit. */
   readonly gracePeriod: number
   /** How long its own end may take. */
@@ -179,6 +179,11 @@ export class Frame extends Owned implements Scope.Scope {
   /** The earlier of its own and its parent's, on the monotonic clock. */
   get deadline(): Deadline.Deadline {
     return this.parent === undefined ? this.ownDeadline : Deadline.earlier(this.ownDeadline, this.parent.deadline)
+  }
+
+  /** How long it has until its deadline, from its start on. */
+  get lasts(): number {
+    return this.timeout === Infinity ? Infinity : this.timeout - (this.ownDeadline - this.deadline)
   }
 
   /** The names from the outermost frame inward; the manager's own has none. */

@@ -86,7 +86,7 @@ export const deadlineExceeded = (frame: Frame): DeadlineExceeded => {
   found.sort((a, b) => Number(isWaitedFor(b)) - Number(isWaitedFor(a)) || a.since - b.since || a.id - b.id)
   return new DeadlineExceeded({
     frame: frame.path,
-    timeout: frame.timeout,
+    timeout: frame.lasts,
     waitingFor: found.filter(isWaitedFor).slice(0, listed).map((facts) => facts.resource),
     ...list(frame, found, () => 0)
   }, { disableChecks: true })

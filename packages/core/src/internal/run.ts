@@ -3,7 +3,8 @@
  *
  * Without a deadline of its own a frame runs its body on the fiber of the caller, if that is the one that the frame
  * around it runs on: both end together. A body that is to be interrupted alone, by its deadline or by the end of a
- * frame that the caller does not belong to, needs a fiber of its own, since no fiber recovers from its own interruption:
+ * frame that the caller does not belong to, needs a fiber of its own, since no fiber recovers from its own interruption.
+ * That goes for a deadline after the one outside as well: the frame outside may be extended.
  *
  * ```text
  *   running ──body ends──────────────────────────────▶ settled
@@ -130,16 +131,31 @@ class Apart extends Inline {
   private child: Fiber.Fiber<any, any> | undefined = undefined
   /** The deadline, and later the end of the grace period. */
   private timeout: Timeout | undefined = undefined
+  /** How long it is until the deadline outside, if nobody else interrupts the body then. */
+  private readonly left: number
   /** What the frame fails with, from its deadline on. */
   private error: DeadlineExceeded | undefined = undefined
   private settled: AnyExit | undefined = undefined
   private wake: ((exit: AnyExit) => void) | undefined = undefined
 
+  constructor(
+    body: Body,
+    key: Context.Key<any, any>,
+    parent: Frame,
+    options: FrameOptions,
+    fiber: AnyFiber,
+    left: number
+  ) {
+    super(body, key, parent, options, fiber)
+    this.left = left
+  }
+
   override asEffect(): Body {
     const frame = this.open()
     if (frame === undefined) return this.refused!
     frame.caller = this.fiber
-    if (this.options.timeout <= 0) {
+    const lasts = Math.min(this.options.timeout, this.left)
+    if (lasts <= 0) {
       this.expired()
       return this.settle(Exit.interrupt())
     }
@@ -150,7 +166,7 @@ class Apart extends Inline {
     this.child = Effect.runForkWith(frame.context)(body)
     const exit = this.child.pollUnsafe()
     if (exit !== undefined) return this.settled = exit
-    this.arm(this.options.timeout, frame.deadline)
+    this.arm(lasts, this.deadline)
     this.child.addObserver((exit) => this.settle(exit))
     return this.awaitSettled()
   }
@@ -166,6 +182,12 @@ class Apart extends Inline {
     return this.finish(frame, exit, undefined)
   }
 
+  /** What it looks after. */
+  private get deadline(): number {
+    const frame = this.frame!
+    return this.left === Infinity ? frame.ownDeadline : frame.deadline
+  }
+
   private arm(duration: number, at: number): void {
     if (duration === Infinity) return
     this.timeout ??= new Timeout(() => this.expire())
@@ -179,9 +201,10 @@ class Apart extends Inline {
   private expire(): void {
     const frame = this.frame!
     if (this.error !== undefined) return this.leaveBehind()
-    const left = frame.deadline - frame.registry.timers.now()
+    const { deadline } = this
+    const left = deadline - frame.registry.timers.now()
     // It was extended.
-    if (left > 0) return this.arm(left, frame.deadline)
+    if (left > 0) return this.arm(left, deadline)
     this.expired()
     this.child!.interruptUnsafe()
     if (this.settled !== undefined) return
@@ -196,7 +219,7 @@ class Apart extends Inline {
     if (frame.phase === "open") frame.phase = "expired"
     frame.expiredAt = timers.now()
     this.error = deadlineExceeded(frame)
-    if (events.active) events.tell({ _tag: "FrameExpired", ...frame.stamp(), timeout: frame.timeout })
+    if (events.active) events.tell({ _tag: "FrameExpired", ...frame.stamp(), timeout: frame.lasts })
   }
 
   private leaveBehind(): void {
@@ -244,7 +267,7 @@ const defectsOf = (exit: AnyExit): ReadonlyArray<Cause.Reason<never>> =>
 
 /**
  * Runs a body in a new frame inside `around`, or inside the nearest one outside that is open. The deadline of a frame
- * outside interrupts the body of that frame, and with it what runs on the same fiber; on any other fiber a frame with a
+ * outside interrupts the body of that frame, and with it what its fiber waits for; on any other fiber a frame with a
  * timeout looks after that deadline itself.
  */
 export const run = (
@@ -255,15 +278,17 @@ export const run = (
   fiber: AnyFiber
 ): Effect.Effect<any, any, any> => {
   const parent = nearest(around, (frame) => frame.phase === "open")
-  let limits = options
-  let apart = parent.parent !== undefined && parent.fiber !== fiber
-  if (options.timeout !== Infinity) {
-    const left = parent.deadline === Infinity ? Infinity : parent.deadline - parent.registry.timers.now()
-    if (options.timeout < left || !parent.isInterruptedWith(fiber)) apart = true
-    if (apart && left < options.timeout) limits = { ...options, timeout: Math.max(0, left) }
-  }
-  const run = new (apart ? Apart : Inline)(body, key, parent, limits, fiber)
+  const run = options.timeout !== Infinity || (parent.parent !== undefined && parent.fiber !== fiber)
+    ? new Apart(body, key, parent, options, fiber, options.timeout === Infinity ? Infinity : leftFor(parent, fiber))
+    : new Inline(body, key, parent, options, fiber)
   return Effect.onExitPrimitive(run as Body, (exit) => run.leave(exit))
+}
+
+/** How long it is until the deadline of that frame, unless the fiber is interrupted then anyway. */
+const leftFor = (frame: Frame, fiber: AnyFiber): number => {
+  const { deadline } = frame
+  if (deadline === Infinity || frame.isInterruptedWith(fiber)) return Infinity
+  return Math.max(0, deadline - frame.registry.timers.now())
 }
 
 /** Runs an effect inside another frame, for which the frame that it comes from answers as well. */
