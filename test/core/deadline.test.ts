@@ -68,6 +68,66 @@ describe("At its deadline a frame", () => {
       assert.strictEqual(yield* Fiber.join(fiber), 20)
     }).pipe(managed()))
 
+  /** A frame inside, whose body is stuck where somebody else has closed it. */
+  const closedInside = (
+    options: { readonly timeout?: "1 hour"; readonly between: number },
+    isStuckInRelease: boolean,
+    then: Effect.Effect<unknown> = Effect.void
+  ) =>
+    Effect.gen(function*() {
+      const { acquireGate, Gated, releaseGate } = makeGated(isStuckInRelease ? { release: true } : { acquire: true })
+      const other = yield* TimeFrame.make({ name: "other" })
+      const inner: Array<TimeFrame.TimeFrame> = []
+      let body: Effect.Effect<unknown, unknown, any> = Effect.gen(function*() {
+        inner.push(yield* TimeFrame.current)
+        const frame = isStuckInRelease ? other : inner[0]!
+        const handle = yield* TimeFrame.provide(ResourceManager.allocate(Gated), frame)
+        yield* handle.release
+      })
+      const timeout = options.timeout === undefined ? {} : { timeout: options.timeout }
+      body = TimeFrame.run(body, { name: "inner", ...timeout })
+      for (let i = 0; i < options.between; i++) body = TimeFrame.run(body, { name: "between" })
+      const fiber = yield* Effect.onExit(body, () => then).pipe(
+        TimeFrame.run({ name: "outer", timeout: "1 second", gracePeriod: "10 seconds" }),
+        Effect.exit,
+        start
+      )
+      yield* settle
+      yield* TimeFrame.close(inner[0]!)
+      return { fiber: fiber as Fiber.Fiber<unknown>, acquireGate, releaseGate }
+    })
+
+  for (const isStuckInRelease of [false, true]) {
+    const what = isStuckInRelease ? "a release elsewhere" : "an acquisition"
+    it.effect(`does not wait for a body stuck in ${what} of a frame inside that somebody else has closed`, () =>
+      Effect.gen(function*() {
+        for (const between of [0, 2]) {
+          for (const options of [{ between }, { between, timeout: "1 hour" }] as const) {
+            const { acquireGate, fiber, releaseGate } = yield* closedInside(options, isStuckInRelease)
+            assert.isUndefined(fiber.pollUnsafe())
+            yield* TestClock.adjust("1 second")
+            yield* settle
+            assert.isDefined(fiber.pollUnsafe(), `it is held up: ${JSON.stringify(options)}`)
+            yield* acquireGate.open
+            yield* releaseGate.open
+            yield* settle
+          }
+        }
+        assert.deepStrictEqual(yield* heldNow, [])
+      }).pipe(Effect.scoped, managed()))
+  }
+
+  it.effect("waits for a body that is not stuck any more in a frame inside that somebody else has closed", () =>
+    Effect.gen(function*() {
+      const { acquireGate, fiber } = yield* closedInside({ between: 1 }, false, Effect.sleep("3 seconds"))
+      yield* acquireGate.open
+      yield* TestClock.adjust("2999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* settle
+      assert.isDefined(fiber.pollUnsafe())
+    }).pipe(Effect.scoped, managed()))
+
   it.effect("that lies within another one, is the one to fail", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.never.pipe(

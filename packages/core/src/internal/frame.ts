@@ -125,7 +125,7 @@ export class Frame extends Owned implements Scope.Scope {
   caller: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** A frame outside has closed without it. */
   isOutlived = false
-  /** It was closed while its body still ran, by someone who did not wait for that any longer. */
+  /** It was closed while its body still ran, by someone who did not wait for that any longer; until the body ends. */
   isBodyLeft = false
   /** Frames that its body is in at the moment, by `provide`. */
   visited: Array<Frame> | undefined = undefined
@@ -251,11 +251,19 @@ export class Frame extends Owned implements Scope.Scope {
     const ahead: Array<Owned> = [this]
     for (let owned = ahead.pop(); owned !== undefined; owned = ahead.pop()) {
       if (owned.facts()?.isStubborn === true) return true
-      if (owned instanceof Frame && owned.isBusyElsewhere(this)) return true
+      if (owned instanceof Frame && (owned.isBusyElsewhere(this) || owned.hasStuckOrphan)) return true
       const lists = owned instanceof Frame ? [owned.owned] : owned.inside
       for (const list of lists) {
         for (let inner = list.first; inner !== undefined; inner = inner.next) ahead.push(inner)
       }
+    }
+    return false
+  }
+
+  /** Has a frame inside been closed without its body, which is stuck in what that left? */
+  private get hasStuckOrphan(): boolean {
+    for (const facts of this.orphans === undefined ? [] : allocationsIn([this.orphans])) {
+      if (facts.isStubborn && (facts.frame as Frame).isBodyLeft) return true
     }
     return false
   }
@@ -419,6 +427,7 @@ export class Frame extends Owned implements Scope.Scope {
     if (this.phase === "closing") return this.closing!.result
     this.phase = "closing"
     this.isBodyLeft = this.runsBeside(asker)
+    if (this.isBodyLeft) this.leaveBody()
     this.exit = exit
     if (this.last === undefined) {
       this.closed()
@@ -427,6 +436,13 @@ export class Frame extends Owned implements Scope.Scope {
     this.closing = new Closing(this, exit, asker)
     this.closing.run()
     return this.closing.result
+  }
+
+  /** The frame outside, which the body holds up as well, is told where that may be stuck. */
+  private leaveBody(): void {
+    const { busyWith, parent, visited } = this
+    if (visited !== undefined) (parent!.visited ??= []).push(...visited)
+    for (const owned of busyWith ?? []) (parent!.busyWith ??= new Set()).add(owned)
   }
 
   /** All that it owned has ended. */

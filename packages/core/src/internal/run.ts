@@ -122,6 +122,7 @@ class Inline extends Effectable.Class<any, any, any> {
   leave(exit: AnyExit): Effect.Effect<void> | undefined {
     if (this.frame === undefined) return undefined
     this.fiber.setContext(this.outer!)
+    this.frame.isBodyLeft = false
     return closeFrame(this.frame, exit)
   }
 }
@@ -167,7 +168,10 @@ class Apart extends Inline {
     const exit = this.child.pollUnsafe()
     if (exit !== undefined) return this.settled = exit
     this.arm(lasts, this.deadline)
-    this.child.addObserver((exit) => this.settle(exit))
+    this.child.addObserver((exit) => {
+      frame.isBodyLeft = false
+      this.settle(exit)
+    })
     return this.awaitSettled()
   }
 
