@@ -4,6 +4,11 @@
  * Tenants take turns as in start-time fair queueing (Goyal, Vin and Cheng, 1996): each has a virtual time, which goes on by
  * what it was given over its weight, and the one that is furthest behind is next. One that was away for a while starts
  * where the others are. Whoever is next is waited for, however much it needs: small ones do not go ahead of large ones.
+ *
+ * Each line has virtual times of its own, in the unit of its ledger. What is granted counts in each line of a ledger that
+ * gave some of it, in whichever line it waited: so who needs several units has its fair share of each one that is short.
+ * The times are kept for as long as somebody waits who needs some of the ledger, wherever that is: those who need two
+ * units change from one line to the other, all of them at once, and must not begin anew with each change.
  */
 import type { Ledger } from "./ledger.ts"
 import { Queue } from "./queue.ts"
@@ -13,11 +18,17 @@ import type { Timers } from "./timers.ts"
 import { resume } from "./trampoline.ts"
 import type { Resumable } from "./trampoline.ts"
 
-/** Someone who waits. */
-export interface Waiting<T> extends Standing<T>, Resumable {
-  /** Whose turn it takes. */
+/** Whose turn somebody takes, and what that is worth. */
+export interface Turn {
   readonly tenant: unknown
   readonly weight: number
+}
+
+/** Someone who waits. */
+export interface Waiting<T> extends Standing<T>, Resumable {
+  readonly tenant: unknown
+  /** The turn that it takes in the line of a ledger; in its own one it may go ahead of that. */
+  turnIn(ledger: Ledger): Turn
   readonly priority: number
   /** When it came; of two, one has always come first. */
   readonly since: number
@@ -35,14 +46,21 @@ export const urgent: unique symbol = Symbol("urgent")
 /** A priority is worth so many milliseconds of waiting. */
 const ageing = 1000
 
-class Tenant<T extends Waiting<T>> {
+/** So many tenants of whom nobody waits are remembered at least. */
+const mostAway = 1000
+
+export class Tenant<T extends Waiting<T>> {
   readonly queue = new Queue<T>(ageing)
   /** Its virtual time: the earliest one is next. */
   time = 0
-  weight = 1
-  /** Its place in the heap; -1 when nobody of it waits. */
+  /** How many of it need some of the ledger, here or in another line. */
+  interested = 0
+  /** Its place in the heap; -1 when nobody of it waits here. */
   place = -1
 }
+
+/** Where it stands among those of its tenant: a smaller one is before a larger one. */
+const placeOf = ({ priority, since }: Waiting<any>): number => since - priority * ageing
 
 export class BudgetLine<T extends Waiting<T>> {
   length = 0
@@ -52,6 +70,10 @@ export class BudgetLine<T extends Waiting<T>> {
   /** Tenants of whom somebody waits, as a heap. */
   private readonly heap: Array<Tenant<T>> = []
   private now = 0
+  /** How many wait who need some of the ledger, in this line or in another one. */
+  private interested = 0
+  /** The most that a virtual time went on by at once. */
+  private largest = 0
   private isServing = false
   private isAskedAgain = false
   /** For a rate: armed for when the next one can be served. */
@@ -75,23 +97,78 @@ export class BudgetLine<T extends Waiting<T>> {
     }
   }
 
-  /** Is the next one someone who came before that? */
-  isAheadOf(since: number): boolean {
-    const first = this.heap[0]?.queue.first
-    return first !== undefined && first.since < since
+  isAheadOf(one: T): boolean {
+    const tenant = this.heap[0]
+    const first = tenant?.queue.first
+    if (first === undefined) return false
+    const own = this.tenants.get(one.turnIn(this.ledger).tenant)
+    if (own === tenant) return placeOf(first) <= placeOf(one)
+    const time = own === undefined ? this.now : this.startOf(own)
+    return tenant!.time === time ? first.since < one.since : tenant!.time < time
+  }
+
+  /** It needs some of the ledger, and waits here or elsewhere until it says that it does not. */
+  enter(one: T): Tenant<T> {
+    const tenant = this.tenantOf(one.turnIn(this.ledger).tenant)
+    tenant.time = this.startOf(tenant)
+    tenant.interested++
+    this.interested++
+    this.ledger.line = this
+    return tenant
+  }
+
+  /** It waits no longer; whose turn it would take may have changed. */
+  exit(tenant: Tenant<T>): void {
+    tenant.interested--
+    this.interested--
+    if (this.interested === 0) this.ledger.line = undefined
+  }
+
+  /** Someone was given that much of the ledger, whoever it waited for. */
+  gave(one: T, amount: number): void {
+    const { tenant: key, weight } = one.turnIn(this.ledger)
+    const tenant = this.tenantOf(key)
+    const step = amount / weight
+    tenant.time = this.startOf(tenant) + step
+    if (step > this.largest) this.largest = step
+    if (tenant.place !== -1) this.settle(tenant)
+  }
+
+  private tenantOf(key: unknown): Tenant<T> {
+    const found = this.tenants.get(key)
+    if (found !== undefined) return found
+    if (this.tenants.size > this.interested + mostAway) this.forget()
+    const tenant = new Tenant<T>()
+    tenant.time = this.now
+    this.tenants.set(key, tenant)
+    return tenant
+  }
+
+  /** Who was away starts where the others are; who waits in another line has a little in hand, but saves up nothing. */
+  private startOf({ interested, place, time }: Tenant<T>): number {
+    if (place !== -1) return time
+    return Math.max(time, interested === 0 ? this.now : this.now - this.largest)
+  }
+
+  /** Of those of whom nobody waits, the ones who would start where the others are anyway; of very many all. */
+  private forget(): void {
+    for (const isLate of [false, true]) {
+      if (isLate && this.tenants.size <= this.interested + mostAway / 2) return
+      for (const [key, { interested, place, time }] of this.tenants) {
+        if (interested === 0 && place === -1 && (isLate || time <= this.now)) this.tenants.delete(key)
+      }
+    }
   }
 
   /** `hasWaited`: it comes from another ledger, and keeps its place in time. */
   add(one: T, hasWaited: boolean): void {
-    let tenant = this.tenants.get(one.tenant)
-    if (tenant === undefined) this.tenants.set(one.tenant, tenant = new Tenant())
-    tenant.weight = one.weight
+    const tenant = this.tenantOf(one.tenant)
     if (one.tenant === urgent) tenant.time = -Infinity
     this.length++
     if (hasWaited) tenant.queue.addAgain(one, one.priority)
     else tenant.queue.add(one, one.priority)
     if (tenant.place === -1) {
-      if (one.tenant !== urgent) tenant.time = Math.max(tenant.time, this.now)
+      if (one.tenant !== urgent) tenant.time = this.startOf(tenant)
       this.push(tenant)
     } else this.settle(tenant)
     this.ledger.waiting = this
@@ -105,11 +182,10 @@ export class BudgetLine<T extends Waiting<T>> {
     else {
       this.leave(tenant)
       // It would start where the others are anyway.
-      if (tenant.time <= this.now) this.tenants.delete(one.tenant)
+      if (tenant.interested === 0 && tenant.time <= this.now) this.tenants.delete(one.tenant)
     }
     if (this.length > 0) return
     this.ledger.waiting = undefined
-    this.tenants.clear()
     this.timers.cancel(this.refill)
   }
 
@@ -132,14 +208,12 @@ export class BudgetLine<T extends Waiting<T>> {
   private serveNext(served: Array<T>): void {
     for (let tenant = this.heap[0]; tenant !== undefined; tenant = this.heap[0]) {
       const one = tenant.queue.first!
+      const { time } = tenant
       const refusing = one.attempt(this.ledger)
       if (refusing === this.ledger) return
-      const { time, weight } = tenant
       this.remove(one)
       if (refusing === undefined) {
         this.now = Math.max(this.now, time)
-        tenant.time = time + one.needs(this.ledger) / weight
-        if (tenant.place !== -1) this.settle(tenant)
         served.push(one)
       }
       one.moved(refusing)

@@ -16,7 +16,7 @@ import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
 import { Beyond } from "./beyond.ts"
 import { BudgetLine, urgent } from "./budgetLine.ts"
-import type { Waiting } from "./budgetLine.ts"
+import type { Tenant, Turn, Waiting } from "./budgetLine.ts"
 import { refuseFor } from "./charging.ts"
 import type { Refused } from "./charging.ts"
 import { enter, inWords, isWaited, leave, wouldDeadlock } from "./deadlock.ts"
@@ -24,7 +24,7 @@ import type { Held, Room, Source, Waiter } from "./deadlock.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit, listed } from "./holders.ts"
-import { charge, refund, tooSmallFor } from "./ledger.ts"
+import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
 import type { Ledger } from "./ledger.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import { Priority } from "./queue.ts"
@@ -97,7 +97,10 @@ function* sharesOf({ owner, unit }: Ledger): Generator<Share> {
 
 /** The line of a ledger, made when somebody waits. */
 const lineOf = (ledger: Ledger, frame: Frame): Line =>
-  (ledger.waiting as Line | undefined) ?? new Line(ledger, frame.registry.timers)
+  (ledger.line as Line | undefined) ?? new Line(ledger, frame.registry.timers)
+
+/** Those without a tenant are one more, all together. */
+const noTurn: Turn = { tenant: undefined, weight: 1 }
 
 class Request extends Owned implements Waiting<Request>, Waiter {
   ahead: Request | undefined = undefined
@@ -108,7 +111,6 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   readonly priority: number
   readonly fiber: AnyFiber
   tenant: unknown = undefined
-  weight = 1
   readonly frame: Frame
   private readonly cost: Cost
   private readonly resource: string
@@ -118,6 +120,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   private hasMoved = false
   private refused: Exit.Exit<never, any> | undefined = undefined
   private wake: ((exit: Exit.Exit<void, any>) => void) | undefined = undefined
+  /** Those of all ledgers that it needs something of. */
+  private readonly lines = new Map<Line, Tenant<Request>>()
   /** The reserves that it waits outside of. */
   private reserves: Array<Beyond<Request>> | undefined = undefined
   private readonly timeout: Timeout
@@ -143,16 +147,26 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   wait(patience: number): void {
     const { timers } = this.frame.registry
     this.link(this.frame.owned)
+    for (const unit in this.cost) {
+      for (let at = this.frame.ledgers.get(unit); at !== undefined; at = at.parent) {
+        if (at.limit !== unlimited) this.enter(at)
+      }
+    }
     if (patience !== Infinity) timers.arm(this.timeout, patience, timers.now() + patience)
     this.join(false)
   }
 
+  /** It may be in that line, now or later. */
+  private enter(ledger: Ledger): Line {
+    const line = lineOf(ledger, this.frame)
+    if (!this.lines.has(line)) this.lines.set(line, line.enter(this))
+    return line
+  }
+
   private join(hasWaited: boolean): void {
     const { ledger } = this
-    const turn = this.frame.turnIn(ledger.owner)
-    this.tenant = turn?.tenant
-    this.weight = turn?.weight ?? 1
-    const line = lineOf(ledger, this.frame)
+    this.tenant = this.turnIn(ledger).tenant
+    const line = this.enter(ledger)
     line.add(this, hasWaited)
     this.lookInward()
     line.serve()
@@ -191,7 +205,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     if (cycle === undefined) return
     const { cost, frame, resource } = this
     enter(this)
-    if (charge(frame.ledgers, frame.root, cost, resource, { since: -Infinity }) === undefined) {
+    if (charge(frame.ledgers, frame.root, cost, resource, { isFirst: true }) === undefined) {
+      this.count()
       line.remove(this)
       this.granted()
       // It may be asleep already.
@@ -229,11 +244,30 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     return this.cost[ledger.unit] ?? 0
   }
 
-  /** Where others came first it gets in line, but once: who is sent back and forth would never be served. */
+  turnIn({ owner }: Ledger): Turn {
+    return this.frame.turnIn(owner) ?? noTurn
+  }
+
+  /** Where others are before it, it gets in line, but once: who is sent back and forth would never be served. */
   attempt(passing: Ledger | undefined): Ledger | undefined {
     const { cost, frame, hasMoved, resource } = this
-    const since = hasMoved ? -Infinity : this.since
-    return charge(frame.ledgers, frame.root, cost, resource, { passing, since })
+    const special = hasMoved ? { isFirst: true } : { passing, waiter: this }
+    const refusing = charge(frame.ledgers, frame.root, cost, resource, special)
+    if (refusing === undefined) this.count()
+    return refusing
+  }
+
+  /** What it was given counts for its tenant, wherever somebody waits for more of it. */
+  private count(): void {
+    const { cost, frame } = this
+    for (const unit in cost) {
+      let left = cost[unit]!
+      for (let at = frame.ledgers.get(unit); at !== undefined && left > 0; at = at.parent) {
+        const line = at.waiting as Line | undefined
+        line?.gave(this, left)
+        left = at.passesOn(left)
+      }
+    }
   }
 
   moved(to: Ledger | undefined): void {
@@ -261,6 +295,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     this.unlink()
     this.lookAway()
     leave(this)
+    for (const [line, tenant] of this.lines) line.exit(tenant)
     this.frame.registry.timers.cancel(this.timeout)
   }
 
@@ -280,8 +315,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   private giveUp(): Line {
     const line = lineOf(this.ledger, this.frame)
-    this.leave()
     line.remove(this)
+    this.leave()
     return line
   }
 

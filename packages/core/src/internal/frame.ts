@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
 import type { Cost } from "../Cost.ts"
 import * as Deadline from "../Deadline.ts"
+import type { Turn } from "./budgetLine.ts"
 import { Closing } from "./closing.ts"
 import { Finalizers } from "./finalizers.ts"
 import { endReserve } from "./ledger.ts"
@@ -56,12 +57,6 @@ export interface FrameOptions {
 export interface Visit {
   readonly from: Frame
   readonly outer: Visit | undefined
-}
-
-/** Those of one tenant take turns with those of others, by weight. */
-export interface Turn {
-  readonly tenant: unknown
-  readonly weight: number
 }
 
 /** How a pool stands, as a snapshot shows it. */

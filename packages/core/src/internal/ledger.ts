@@ -14,8 +14,8 @@ export const unlimited = Number.MAX_SAFE_INTEGER
 /** Those who wait for a ledger; nobody new goes ahead of them. */
 export interface WaitingLine extends Serving {
   readonly length: number
-  /** Is the next one someone who came before that? */
-  isAheadOf(since: number): boolean
+  /** Is the next one someone whose turn is before that of this one, who waits elsewhere? */
+  isAheadOf(waiter: object): boolean
 }
 
 export interface Serving {
@@ -43,6 +43,8 @@ export class Ledger {
   }
   /** There is one while somebody waits. */
   waiting: WaitingLine | undefined = undefined
+  /** The same line, or one that is empty while some who were in it wait elsewhere and may come back. */
+  line: WaitingLine | undefined = undefined
   /** Those who wait outside for what goes beyond what is reserved here; there is one while somebody does. */
   beyond: Serving | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
@@ -190,8 +192,10 @@ export const tooSmallFor = (ledger: Ledger, amount: number): Ledger | undefined 
 interface Special {
   /** It comes from those who wait for this ledger, and is the next of them. */
   readonly passing?: Ledger | undefined
-  /** Since when it waits. */
-  readonly since?: number
+  /** Who waits for it elsewhere: in other lines it goes ahead of those whose turn is later. */
+  readonly waiter?: object
+  /** It goes ahead of all who wait. */
+  readonly isFirst?: boolean
   /** It comes from other ledgers: what it took of rates it took there. */
   readonly isMoved?: boolean
 }
@@ -212,9 +216,11 @@ const take = (ledger: Ledger, amount: number, special: Special | undefined): Led
 }
 
 /** Nobody new goes ahead of those who wait. */
-const isOpen = (ledger: Ledger, special: Special | undefined): boolean =>
-  ledger.waiting === undefined ||
-  (special?.since !== undefined && (ledger === special.passing || !ledger.waiting.isAheadOf(special.since)))
+const isOpen = ({ waiting }: Ledger, special: Special | undefined): boolean =>
+  waiting === undefined || (special !== undefined && isOpenTo(waiting, special))
+
+const isOpenTo = (line: WaitingLine, { isFirst, passing, waiter }: Special): boolean =>
+  isFirst === true || line === passing?.waiting || (waiter !== undefined && !line.isAheadOf(waiter))
 
 /** Undoes a charge that did not stand, up to a ledger that was not charged. */
 const takeBack = (ledger: Ledger, amount: number, end: Ledger | undefined, special: Special | undefined): void => {

@@ -47,8 +47,9 @@ export class Line<T extends Standing<T>> {
     this.last = one
   }
 
-  /** Puts it where it would stand had it been here all the time; that is at the start, or near it. */
+  /** Puts it where it would stand had it been here all the time; that is at the end, at the start, or near it. */
   insert(one: T): void {
+    if (this.last === undefined || this.last.since <= one.since) return this.append(one)
     let behind = this.first
     while (behind !== undefined && behind.since <= one.since) behind = behind.behind
     if (behind === undefined) return this.append(one)
