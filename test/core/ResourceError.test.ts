@@ -82,15 +82,31 @@ describe("The message of", () => {
 
   it("BudgetExceeded says who has it, and when it can never fit", () => {
     expect(errors.BudgetExceeded.message).toMatchInlineSnapshot(`
-      ""buffer" in server/request needs 50 memory, but server has 40 of 100 left. Held by:
-        - 30 memory in "buffer" by server/request for 285 ms
-        - 20 memory in "buffer" by server/request for 190 ms [acquiring]
-        - 10 memory in "buffer" by the manager for 95 ms (handleRequest)
+      ""buffer" in server/request needs 50 of "memory", but server has 40 of 100 left. Held by:
+        - 30 of "memory" in "buffer" by server/request for 285 ms
+        - 20 of "memory" in "buffer" by server/request for 190 ms [acquiring]
+        - 10 of "memory" in "buffer" by the manager for 95 ms (handleRequest)
       Release one of them earlier, or raise the limit"
     `)
     const never = new ResourceError.BudgetExceeded({ ...errors.BudgetExceeded, requested: 101 })
     expect(never.message).toMatchInlineSnapshot(
-      `""buffer" in server/request needs 101 memory, but server has 40 of 100 left. It can never fit: raise the limit or ask for less"`
+      `""buffer" in server/request needs 101 of "memory", but server has 40 of 100 left. It can never fit: raise the limit or ask for less"`
+    )
+  })
+
+  it("BudgetExceeded of a rate says when enough is back, and who took of it as far as that is known", () => {
+    const { holders, ...refused } = errors.BudgetExceeded
+    const rate = new ResourceError.BudgetExceeded({ ...refused, holders, unit: "calls", requested: 1, readyIn: 200 })
+    expect(rate.message).toMatchInlineSnapshot(`
+      ""buffer" in server/request needs 1 of "calls", but server has 40 of 100 left. Enough is back in 200 ms. Of what is still held, these took it:
+        - 30 of "calls" in "buffer" by server/request for 285 ms
+        - 20 of "calls" in "buffer" by server/request for 190 ms [acquiring]
+        - 10 of "calls" in "buffer" by the manager for 95 ms (handleRequest)
+      Their release brings nothing back: wait, ask for less, or raise the rate"
+    `)
+    const unknown = new ResourceError.BudgetExceeded({ ...rate, holders: [], waiting: 1, waited: 50, readyIn: 0 })
+    expect(unknown.message).toMatchInlineSnapshot(
+      `""buffer" in server/request needs 1 of "calls", but server has 40 of 100 left, and 1 waits for it, after waiting 50 ms. Enough is there, but those who wait come first. A rate has no holders: it comes back with time alone"`
     )
   })
 

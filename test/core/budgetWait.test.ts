@@ -287,7 +287,10 @@ describe("Waiting for a budget", () => {
       const error = failureOf(fiber.pollUnsafe()!) as ResourceError.BudgetExceeded
       assert.deepInclude(error, { unit: "memory", waited: 250, used: 10, requested: 2, waiting: 1 })
       assert.deepStrictEqual(error.holders.map(({ amount }) => amount), [10])
-      assert.match(error.message, /and 1 wait for it, after waiting 250 ms\. Held by:/)
+      assert.match(
+        error.message,
+        /needs 2 of "memory", .* and 1 waits for it, after waiting 250 ms\. Held by:\n  - 10 of "memory" in/
+      )
       yield* latch.open
       yield* settle
     }).pipe(inFrame({ budget: { memory: 10 }, exhausted: { wait: "250 millis" } }), managed()))

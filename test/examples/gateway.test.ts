@@ -76,10 +76,14 @@ describe("the gateway", () => {
 
   test("says who is in the way, and what can never fit", () => {
     const late = message("too late for calls")
-    expect(late).toMatch(/"call" in gateway\/\w+ needs 1 calls?, but gateway has 0 of 8 left/)
-    expect(late).toMatch(/after waiting 20000 ms. Held by:\n( {2}- 1 calls? in "call" by gateway\/\w+ for \d+ ms\n)+/)
-    expect(message("too late for tokens")).toMatch(/has \d+ of 6000 left.* So much is back in \d+ ms/)
-    expect(message("too large")).toMatch(/needs 200000 tokens.* It can never fit/)
+    expect(late).toMatch(/"call" in gateway\/\w+ needs 1 of "calls", but gateway has 0 of 8 left/)
+    expect(late).toMatch(
+      /after waiting 20000 ms. Held by:\n( {2}- 1 of "calls" in "call" by gateway\/\w+ for \d+ ms\n)+/
+    )
+    expect(message("too late for tokens")).toMatch(
+      /has \d+ of 6000 left.* Enough is back in \d+ ms, but those who wait come first/
+    )
+    expect(message("too large")).toMatch(/needs 200000 of "tokens".* It can never fit/)
   })
 
   test("does the same each time, and as its page says", async () => {

@@ -32,7 +32,7 @@ const named = 5
 /** The first few holders in words, for messages. */
 const list = (holders: ReadonlyArray<Holder>, omitted: number | undefined, unit?: string): string => {
   const lines = holders.slice(0, named).map((holder) => {
-    const amount = unit === undefined ? "" : ` ${holder.amount} ${unit} in`
+    const amount = unit === undefined ? "" : ` ${amountOf(holder.amount, unit)} in`
     const site = holder.callSite === undefined ? "" : ` (${holder.callSite})`
     const state = holder.state === "live" ? "" : ` [${holder.state}]`
     return `\n  -${amount} "${holder.resource}" by ${frameName(holder.frame)} for ${holder.age} ms${state}${site}`
@@ -41,6 +41,9 @@ const list = (holders: ReadonlyArray<Holder>, omitted: number | undefined, unit?
   if (others > 0) lines.push(`\n  - and ${others} more`)
   return lines.join("")
 }
+
+/** Right for one and for many, whatever the unit is called. */
+const amountOf = (amount: number, unit: string): string => `${amount} of "${unit}"`
 
 const frameName = (path: string): string => path === "" ? "the manager" : path
 
@@ -132,9 +135,9 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   waiting: Schema.optionalKey(Schema.Int),
   /** How long it has waited, in milliseconds; absent when it has not. */
   waited: Schema.optionalKey(Schema.Number),
-  /** A rate: in how many milliseconds that much would have come back, if nobody else takes it. */
+  /** A rate: in how many milliseconds that much would have come back, if nobody else takes it. Absent for a capacity. */
   readyIn: Schema.optionalKey(Schema.Number),
-  /** The hundred largest. */
+  /** The hundred largest. A rate has no holders: these took of it and are still held, but their release brings nothing. */
   holders: Schema.Array(Holder),
   /** How many there are besides; absent when there are none. */
   omitted: Schema.optionalKey(Schema.Int)
@@ -144,16 +147,24 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
     return this.requested > this.limit
   }
   override get message(): string {
-    const what = `"${this.resource}" in ${frameName(this.requestedBy)} needs ${this.requested} ${this.unit}, but ` +
-      `${frameName(this.frame)} has ${this.limit - this.used} of ${this.limit} left`
+    const what = `"${this.resource}" in ${frameName(this.requestedBy)} needs ${amountOf(this.requested, this.unit)}, ` +
+      `but ${frameName(this.frame)} has ${this.limit - this.used} of ${this.limit} left`
     if (this.neverFits) return `${what}. It can never fit: raise the limit or ask for less`
-    const ahead = this.waiting === undefined ? "" : `, and ${this.waiting} wait for it`
+    const { waiting } = this
+    const ahead = waiting === undefined ? "" : `, and ${waiting} ${waiting === 1 ? "waits" : "wait"} for it`
     const waited = this.waited === undefined ? "" : `, after waiting ${this.waited} ms`
-    const before = this.waiting === undefined ? "" : ", but those who wait come first"
-    if (this.readyIn !== undefined) return `${what}${ahead}${waited}. So much is back in ${this.readyIn} ms${before}`
-    if (this.holders.length === 0) return `${what}${ahead}${waited}`
-    return `${what}${ahead}${waited}. Held by:${list(this.holders, this.omitted, this.unit)}\n` +
+    const refused = `${what}${ahead}${waited}`
+    if (this.readyIn !== undefined) return `${refused}. ${this.refill(this.readyIn)}`
+    if (this.holders.length === 0) return refused
+    return `${refused}. Held by:${list(this.holders, this.omitted, this.unit)}\n` +
       `Release one of them earlier, or raise the limit`
+  }
+  private refill(readyIn: number): string {
+    const when = readyIn === 0 ? "Enough is there" : `Enough is back in ${readyIn} ms`
+    const back = this.waiting === undefined ? when : `${when}, but those who wait come first`
+    if (this.holders.length === 0) return `${back}. A rate has no holders: it comes back with time alone`
+    return `${back}. Of what is still held, these took it:${list(this.holders, this.omitted, this.unit)}\n` +
+      `Their release brings nothing back: wait, ask for less, or raise the rate`
   }
 }
 
@@ -317,7 +328,9 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
     const { budget } = this
     const what = budget === undefined
       ? `can not borrow from the pool "${this.pool}"`
-      : `can not wait for ${budget.requested} ${this.pool} of ${frameName(budget.frame)} for "${budget.resource}"`
+      : `can not wait for ${amountOf(budget.requested, this.pool)} in ${
+        frameName(budget.frame)
+      } for "${budget.resource}"`
     const instead = budget === undefined
       ? "Borrow once and pass the item on, borrow from all pools in the same order, or raise max"
       : "Ask for all of it at once (allocateAll), ask in the same order everywhere, or raise the limit"

@@ -28,7 +28,6 @@ export const refuseFor = (frame: Frame, cost: Cost, resource: string, refusing: 
   if (registry.events.active) {
     registry.events.tell({ _tag: "BudgetRefused", ...frame.stamp(), ...refusal, refusedBy: owner.path })
   }
-  const readyIn = ledger.readyIn(requested)
   return Exit.fail(
     new BudgetExceeded({
       ...refusal,
@@ -36,7 +35,7 @@ export const refuseFor = (frame: Frame, cost: Cost, resource: string, refusing: 
       requestedBy: frame.path,
       ...(ledger.waiting === undefined ? undefined : { waiting: ledger.waiting.length }),
       ...(waited === undefined ? undefined : { waited }),
-      ...(readyIn === Infinity || readyIn === 0 ? undefined : { readyIn }),
+      ...(ledger.refills ? { readyIn: ledger.readyIn(requested) } : undefined),
       ...holdersOfUnit(owner, unit)
     })
   )
