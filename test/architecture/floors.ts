@@ -8,7 +8,7 @@
 export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: ReadonlyArray<ReadonlyArray<string>>]> = [
   [
     "words",
-    ["Cost", "Deadline", "internal/list"]
+    ["Cost", "Deadline", "internal/list", "internal/recent"]
   ],
   [
     "facts",
@@ -34,7 +34,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/closing", "internal/finalizers", "internal/holding"],
     ["internal/frame"],
     ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
-    ["internal/charging"],
+    ["internal/admission", "internal/charging"],
     ["internal/budgetWait"],
     ["internal/run"],
     ["TimeFrame"]
@@ -57,7 +57,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/lease", "internal/poolStats"],
     ["internal/borrow", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],
-    ["internal/poolCare"],
+    ["internal/poolCare", "internal/poolWait"],
     ["internal/poolAdmission"],
     ["internal/pool"],
     ["internal/ownedPool"],

@@ -2,6 +2,7 @@
  * Every way in which the library refuses. Errors are facts with data: each is a `Schema.TaggedError`, each message says
  * what to do next, and each one that refuses for want of something names its `holders`.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Amount } from "./Cost.ts"
 
@@ -91,13 +92,35 @@ export class FrameClosed extends Schema.TaggedError<FrameClosed>()("FrameClosed"
 }
 
 /**
- * The deadline of the frame passed before its body was done. `holders` is what the frame and the frames inside it held,
- * what they still waited for first.
+ * A deadline was not kept, or could not have been:
+ *
+ * - `body`: the deadline of the frame passed before its body was done. `holders` is what the frame and the frames inside
+ *   it held, what they still waited for first.
+ * - `admission`: something was refused before it was begun, since it is expected to take longer than the frame has left.
+ *   Nothing was charged or acquired. `holders` is who has what it would have had to wait for, or else what the frame held.
  */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  phase: Schema.Literals(["body", "admission"]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("body" as const)),
+    Schema.withConstructorDefault(Effect.succeed("body" as const))
+  ),
+  /** The frame whose deadline it is. */
   frame: Schema.String,
   /** The timeout of the frame, in milliseconds. */
   timeout: Schema.Number,
+  /** What was refused, and what it was refused for; absent in the phase `body`. */
+  refused: Schema.optionalKey(Schema.Struct({
+    /** The definition, or the pool. */
+    resource: Schema.String,
+    /** The frame that asked. */
+    requestedBy: Schema.String,
+    /** How long it was expected to take, from the recent past, in milliseconds. */
+    expected: Schema.Number,
+    /** How much time there was, in milliseconds. */
+    left: Schema.Number,
+    /** The unit of the budget that it would have waited for. */
+    unit: Schema.optionalKey(Schema.String)
+  })),
   /** The names of the resources whose acquisition had not ended. */
   waitingFor: Schema.Array(Schema.String),
   /** The first hundred. */
@@ -106,6 +129,17 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   omitted: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
+    return this.refused === undefined ? this.messageOfBody : this.messageOf(this.refused)
+  }
+  private messageOf(refused: NonNullable<typeof this.refused>): string {
+    const { expected, left, requestedBy, resource, unit } = refused
+    const wait = unit === undefined ? "" : `it would have to wait for ${unit}, and `
+    const is = unit === undefined ? "it is" : "is"
+    return `"${resource}" in ${frameName(requestedBy)} was refused early: ${wait}${is} expected to take ` +
+      `${Math.ceil(expected)} ms, but the frame ${frameName(this.frame)} has ${Math.floor(left)} ms left of ` +
+      `${Math.ceil(this.timeout)} ms. Try again later, or give it more time${heldBy(this)}`
+  }
+  private get messageOfBody(): string {
     const waiting = this.waitingFor.length === 0
       ? ""
       : ` while waiting for ${this.waitingFor.map((name) => `"${name}"`).join(", ")}`

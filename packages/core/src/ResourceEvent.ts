@@ -71,6 +71,15 @@ export const BudgetRefused = Schema.TaggedStruct("BudgetRefused", {
   requested: Amount
 })
 
+/** Something was refused early: it was expected to take longer than its frame had left. */
+export const AdmissionRefused = Schema.TaggedStruct("AdmissionRefused", {
+  ...frame,
+  resource: Schema.String,
+  /** How long it was expected to take, and how much time there was, in milliseconds. */
+  expected: Schema.Number,
+  left: Schema.Number
+})
+
 /** A persistent or shared value will not be given to anyone any more; it ends with its last user. */
 export const Retired = Schema.TaggedStruct("Retired", {
   at: Schema.Number,
@@ -102,6 +111,7 @@ export const ResourceEvent = Schema.Union([
   LateArrival,
   Transferred,
   BudgetRefused,
+  AdmissionRefused,
   Retired,
   BorrowOverdue,
   OverdueReturned,

@@ -2,6 +2,7 @@
  * What all of it looks like at one moment: frames, who holds what, how much of each budget is in use, counters. Plain
  * data with a schema, so it can be stored, sent and compared.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Amount, Cost } from "./Cost.ts"
 
@@ -68,6 +69,8 @@ export class PoolState extends Schema.Class<PoolState>("@chronovyan/core/Snapsho
   oldestWait: Schema.Number
 }) {}
 
+const none = Effect.succeed(0)
+
 /** What happened to the allocations of one definition so far. Times are in milliseconds. */
 export class ResourceState extends Schema.Class<ResourceState>("@chronovyan/core/Snapshot/ResourceState")({
   resource: Schema.String,
@@ -82,6 +85,10 @@ export class ResourceState extends Schema.Class<ResourceState>("@chronovyan/core
   failed: Schema.Int,
   /** Values that arrived after their frame had closed. */
   late: Schema.Int,
+  /** Refused early, since their frames had too little time left. */
+  refused: Schema.Int.pipe(Schema.withDecodingDefaultKey(none), Schema.withConstructorDefault(none)),
+  /** How long one took of late, in milliseconds, the mean; there when some frame has `admission`. */
+  expected: Schema.optionalKey(Schema.Number),
   acquireTotal: Schema.Number,
   acquireMax: Schema.Number,
   holdTotal: Schema.Number,

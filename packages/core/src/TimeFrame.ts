@@ -12,10 +12,12 @@ import * as Scope from "effect/Scope"
 import * as Budget from "./Budget.ts"
 import * as Cost from "./Cost.ts"
 import * as Deadline from "./Deadline.ts"
+import { late, OnLate } from "./internal/exhaustion.ts"
 import { Frame, nearest, TypeId } from "./internal/frame.ts"
 import type { FrameOptions } from "./internal/frame.ts"
 import { RateLedger, unlimited } from "./internal/ledger.ts"
 import * as internalManager from "./internal/manager.ts"
+import type { Admission as AdmissionPolicy } from "./internal/recent.ts"
 import * as internal from "./internal/run.ts"
 import { FrameClosed } from "./ResourceError.ts"
 import type { BudgetExceeded, DeadlineExceeded, WouldDeadlock } from "./ResourceError.ts"
@@ -68,14 +70,41 @@ export interface Options {
    */
   readonly weight?: number
   /**
+   * Refuses early, with `DeadlineExceeded` of the phase `admission`, what is expected to take longer than the frame has
+   * left: an acquisition, or a wait for a pool or a budget, from the recent past of that definition, pool or budget.
+   * Default: as in the frame outside; the manager's refuses nothing early. See {@link withAdmission} for a single call.
+   */
+  readonly admission?: boolean | Admission
+  /**
    * How long the releases may take when the frame closes, and the body to wind up after its deadline; then the frame
    * ends without them. Default: that of the frame outside; the manager's is 30 seconds.
    */
   readonly gracePeriod?: Duration.Input
 }
 
-/** Only a frame with a timeout of its own can fail with it. */
-type Timeout<O> = "timeout" extends keyof O ? DeadlineExceeded : never
+/**
+ * When something is refused early.
+ */
+export interface Admission {
+  /** How many have to be known before anything is refused. Default: 5; floor: 1. */
+  readonly minimumSamples?: number
+  /**
+   * How many mean deviations longer than the mean something is taken to last: more refuses what might come too late, less,
+   * also below 0, only what surely would. Default: 0.
+   */
+  readonly deviations?: number
+  /**
+   * How long nothing may be heard of something before one is let through all the same, to find out whether it still takes
+   * that long. Default: 1 second.
+   */
+  readonly probeEvery?: Duration.Input
+}
+
+/** Only a frame with a timeout of its own, or one that refuses early, can fail with it. */
+type Timeout<O> = ("timeout" extends keyof O ? DeadlineExceeded : never) | Admitted<O>
+
+/** Only where something is refused early. */
+type Admitted<O> = "admission" extends keyof O ? [O["admission"]] extends [false] ? never : DeadlineExceeded : never
 
 /** Only where somebody waits for a budget can that be for ever. */
 type Exhausted<O> = O extends { readonly exhausted: infer X } ? X extends "fail" ? never : WouldDeadlock : never
@@ -125,6 +154,48 @@ export const run: {
   const decoded = decode(options)
   return Effect.withFiber((fiber) => internal.run(self, TimeFrame, around(fiber.context), decoded, fiber))
 })
+
+/**
+ * Lets allocations inside the effect be refused early, as with the option `admission` of {@link run}; `false`: they are
+ * not, where those around may be. Where there is no deadline nothing is refused.
+ *
+ * @example
+ * ```ts
+ * import { ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
+ * import { Effect } from "effect"
+ *
+ * const Model = ResourceDefinition.temporal("model", { acquire: () => Effect.delay(Effect.succeed("large"), "2 seconds") })
+ *
+ * const answer = ResourceManager.use(Model, (model) => Effect.succeed(`by the ${model} model`)).pipe(
+ *   TimeFrame.withAdmission({ deviations: 1 }),
+ *   Effect.catchTag("DeadlineExceeded", () => Effect.succeed("by the small model"))
+ * )
+ *
+ * const program = answer.pipe(
+ *   TimeFrame.run({ name: "request", timeout: "1 second" }),
+ *   Effect.provide(ResourceManager.layer())
+ * )
+ * ```
+ */
+export const withAdmission: {
+  <const O extends boolean | Admission = true>(
+    admission?: O & KnownAdmission<O>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Admitted<{ readonly admission: O }>, R>
+  <A, E, R, const O extends boolean | Admission = true>(
+    self: Effect.Effect<A, E, R>,
+    admission?: O & KnownAdmission<O>
+  ): Effect.Effect<A, E | Admitted<{ readonly admission: O }>, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  (self: Effect.Effect<any, any, any>, admission: boolean | Admission = true) => {
+    const policy = admissionOf(admission)
+    late.isSaid = true
+    return Effect.provideService(self, OnLate, policy)
+  }
+)
+
+/** A misspelled one would be no option at all. */
+type KnownAdmission<O> = O extends boolean ? unknown : { readonly [K in Exclude<keyof O, keyof Admission>]: never }
 
 /**
  * The frame that the effect runs in.
@@ -244,6 +315,7 @@ const decode = (options: Options): FrameOptions => {
     reserve: options.reserve === undefined ? undefined : reserveOf(options.reserve, options),
     patience: options.exhausted === undefined ? undefined : patienceOf(options.exhausted),
     turn: turnOf(options),
+    admission: options.admission === undefined ? undefined : admissionOf(options.admission),
     gracePeriod: options.gracePeriod === undefined ? undefined : millis("gracePeriod", options.gracePeriod)
   }
 }
@@ -260,6 +332,16 @@ const reserveOf = (reserve: Cost.Cost, { budget, name }: Options): Cost.Cost => 
 const patienceOf = (exhausted: NonNullable<Options["exhausted"]>): number => {
   if (exhausted === "fail") return 0
   return exhausted === "wait" ? Infinity : millis("wait", exhausted.wait)
+}
+
+const admissionOf = (admission: boolean | Admission): AdmissionPolicy | null => {
+  if (admission === false) return null
+  const { deviations = 0, minimumSamples = 5, probeEvery = "1 second" } = admission === true ? {} : admission
+  if (!Number.isFinite(deviations)) throw new TypeError(`The deviations of an admission must be finite: ${deviations}`)
+  if (!(minimumSamples >= 1)) {
+    throw new TypeError(`The minimumSamples of an admission must be a number from 1 on: ${minimumSamples}`)
+  }
+  return { deviations, minimumSamples, probeEvery: millis("probeEvery", probeEvery) }
 }
 
 const turnOf = ({ name, tenant, weight }: Options): FrameOptions["turn"] => {

@@ -12,6 +12,7 @@ import type { Cost } from "../Cost.ts"
 import { FrameClosed, InvalidParams } from "../ResourceError.ts"
 import type { BudgetExceeded } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
+import { mayRefuse, refuseAcquisition } from "./admission.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { chargeOrWait } from "./budgetWait.ts"
@@ -110,7 +111,7 @@ export const allocateIn = (
 ): Effect.Effect<any, any, any> => {
   if (definition.cost === undefined) return acquireIn(frame, definition, params, undefined, fiber, restore, use)
   const cost = definition.cost(params)
-  const waits = chargeOrWait(frame, cost, definition.name, fiber, restore)
+  const waits = chargeOrWait(frame, cost, definition.name, definition, fiber, restore)
   if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use)
   return Effect.flatMap(waits, () => {
     if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use)
@@ -146,7 +147,8 @@ export const allocateTemporal = (
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
-  if (definition.decode === undefined) return allocateIn(frame, definition, undefined, fiber, restore, use)
-  const params = decode(definition, input)
-  return Exit.isSuccess(params) ? allocateIn(frame, definition, params.value, fiber, restore, use) : params
+  const params = definition.decode === undefined ? noParams : decode(definition, input)
+  if (Exit.isFailure(params)) return params
+  const refused = mayRefuse(frame) ? refuseAcquisition(frame, fiber, [definition]) : undefined
+  return refused ?? allocateIn(frame, definition, params.value, fiber, restore, use)
 }

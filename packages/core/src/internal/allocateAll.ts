@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cost from "../Cost.ts"
+import { mayRefuse, refuseAcquisition } from "./admission.ts"
 import { acquisitionOf, decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore } from "./allocate.ts"
 import { Temporal } from "./allocation.ts"
@@ -34,7 +35,8 @@ export const allocateEach = (
   fiber: AnyFiber
 ): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
   const frame = frameOf(fiber)
-  const names = requests.map(([definition]) => definition.name).join(" and ")
+  const definitions = requests.map(([definition]) => definition)
+  const names = definitions.map(({ name }) => name).join(" and ")
   if (frame.phase !== "open") return refuseClosed(frame, names)
   const prepared: Array<Prepared> = []
   for (const [definition, input] of requests) {
@@ -46,7 +48,9 @@ export const allocateEach = (
     prepared.push({ definition, params: params.value, cost })
   }
   const cost = Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero))
-  const waits = chargeOrWait(frame, cost, names, fiber, restore)
+  const refused = mayRefuse(frame) ? refuseAcquisition(frame, fiber, definitions) : undefined
+  if (refused !== undefined) return refused
+  const waits = chargeOrWait(frame, cost, names, definitions, fiber, restore)
   if (waits === undefined) return acquireEach(frame, prepared, restore, fiber)
   return Effect.flatMap(waits, () => {
     if (frame.phase === "open") return acquireEach(frame, prepared, restore, fiber)

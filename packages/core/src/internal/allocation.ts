@@ -95,7 +95,7 @@ export abstract class Allocation<A = any> extends Owned {
   /** Gives back what a failed acquisition may have left. */
   protected abstract undoFailed(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> | undefined
   protected abstract countAcquired(took: number): void
-  protected abstract countFailed(): void
+  protected abstract countFailed(took: number, isInterrupted: boolean): void
   protected abstract countReleased(held: number): void
 
   // For its user.
@@ -202,7 +202,7 @@ export abstract class Allocation<A = any> extends Owned {
     const now = this.frame.registry.now()
     const took = now - this.since
     this.forget()
-    this.countFailed()
+    this.countFailed(took, Exit.hasInterrupts(exit))
     if (events.active) {
       events.tell({ _tag: "AcquireFailed", ...this.stamp(now), share: this.share, took, cause: defectOf(exit)! })
     }
@@ -437,11 +437,19 @@ export class Temporal<A = any> extends Allocation<A> {
   }
 
   protected countAcquired(took: number): void {
+    const { recent } = this.statistics
     this.statistics.onAcquired(took)
+    if (recent !== undefined) recent.add(took, this.frame.registry.timers.now())
   }
 
-  protected countFailed(): void {
+  /** One that was given up would have taken longer. */
+  protected countFailed(took: number, isInterrupted: boolean): void {
+    const { recent } = this.statistics
     this.statistics.failed++
+    if (recent === undefined) return
+    const now = this.frame.registry.timers.now()
+    if (isInterrupted) recent.addAtLeast(took, now)
+    else recent.add(took, now)
   }
 
   protected countReleased(held: number): void {

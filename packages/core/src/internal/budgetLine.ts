@@ -55,6 +55,8 @@ export class Tenant<T extends Waiting<T>> {
   time = 0
   /** How many of it need some of the ledger, here or in another line. */
   interested = 0
+  /** What its turn is worth, as far as is known. */
+  weight = 1
   /** Its place in the heap; -1 when nobody of it waits here. */
   place = -1
 }
@@ -64,11 +66,15 @@ const placeOf = ({ priority, since }: Waiting<any>): number => since - priority 
 
 export class BudgetLine<T extends Waiting<T>> {
   length = 0
+  /** How much of the ledger they need together. */
+  wanted = 0
   protected readonly ledger: Ledger
   private readonly timers: Timers
   private readonly tenants = new Map<unknown, Tenant<T>>()
   /** Tenants of whom somebody waits, as a heap. */
   private readonly heap: Array<Tenant<T>> = []
+  /** What the turns of those in the heap are worth together. */
+  private weights = 0
   private now = 0
   /** How many wait who need some of the ledger, in this line or in another one. */
   private interested = 0
@@ -163,8 +169,12 @@ export class BudgetLine<T extends Waiting<T>> {
   /** `hasWaited`: it comes from another ledger, and keeps its place in time. */
   add(one: T, hasWaited: boolean): void {
     const tenant = this.tenantOf(one.tenant)
+    const { weight } = one.turnIn(this.ledger)
+    if (tenant.place !== -1) this.weights += weight - tenant.weight
+    tenant.weight = weight
     if (one.tenant === urgent) tenant.time = -Infinity
     this.length++
+    this.wanted += one.needs(this.ledger)
     if (hasWaited) tenant.queue.addAgain(one, one.priority)
     else tenant.queue.add(one, one.priority)
     if (tenant.place === -1) {
@@ -177,6 +187,7 @@ export class BudgetLine<T extends Waiting<T>> {
   remove(one: T): void {
     const tenant = this.tenants.get(one.tenant)!
     this.length--
+    this.wanted -= one.needs(this.ledger)
     tenant.queue.remove(one)
     if (tenant.queue.length > 0) this.settle(tenant)
     else {
@@ -186,6 +197,7 @@ export class BudgetLine<T extends Waiting<T>> {
     }
     if (this.length > 0) return
     this.ledger.waiting = undefined
+    this.weights = 0
     this.timers.cancel(this.refill)
   }
 
@@ -215,9 +227,30 @@ export class BudgetLine<T extends Waiting<T>> {
       if (refusing === undefined) {
         this.now = Math.max(this.now, time)
         served.push(one)
+        this.count(one)
       }
       one.moved(refusing)
     }
+  }
+
+  private count({ since }: T): void {
+    const { recent } = this.ledger
+    if (recent === undefined) return
+    const now = this.timers.now()
+    recent.add(now - Math.max(recent.heardAt, since), now)
+  }
+
+  /** How many would be served before one who comes now, more or less: tenants take turns by weight. */
+  placeOf(tenant: unknown, weight: number): number {
+    const own = this.tenants.get(tenant)
+    const isIn = own !== undefined && own.place !== -1
+    const turns = (isIn ? this.weights : this.weights + weight) / weight
+    return Math.min(this.length, Math.round(((isIn ? own.queue.length : 0) + 1) * turns) - 1)
+  }
+
+  /** Since when the next one waits. */
+  get nextSince(): number {
+    return this.heap[0]?.queue.first?.since ?? Infinity
   }
 
   private awaitRefill(): void {
@@ -236,12 +269,14 @@ export class BudgetLine<T extends Waiting<T>> {
   }
 
   private push(tenant: Tenant<T>): void {
+    this.weights += tenant.weight
     tenant.place = this.heap.length
     this.heap.push(tenant)
     this.rise(tenant)
   }
 
   private leave(tenant: Tenant<T>): void {
+    this.weights -= tenant.weight
     const last = this.heap.pop()!
     const { place } = tenant
     tenant.place = -1

@@ -14,6 +14,8 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
+import { mayRefuse, refuseWait, stalledFor } from "./admission.ts"
+import type { RefusedEarly } from "./admission.ts"
 import { Beyond } from "./beyond.ts"
 import { BudgetLine, urgent } from "./budgetLine.ts"
 import type { Tenant, Turn, Waiting } from "./budgetLine.ts"
@@ -21,6 +23,7 @@ import { refuseFor } from "./charging.ts"
 import type { Refused } from "./charging.ts"
 import { enter, inWords, isWaited, leave, wouldDeadlock } from "./deadlock.ts"
 import type { Held, Room, Source, Waiter } from "./deadlock.ts"
+import type { Definition } from "./definition.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit, listed } from "./holders.ts"
@@ -315,9 +318,18 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   private giveUp(): Line {
     const line = lineOf(this.ledger, this.frame)
+    this.tellRecent(line)
     line.remove(this)
     this.leave()
     return line
+  }
+
+  /** It was not served, and would have had to wait for as long as nobody is. */
+  private tellRecent({ nextSince }: Line): void {
+    const { frame: { registry: { timers } }, ledger: { recent } } = this
+    if (recent === undefined) return
+    const now = timers.now()
+    recent.addAtLeast(stalledFor(recent, nextSince, now), now)
   }
 
   /** Nobody will use what it waits for, or has got. */
@@ -354,6 +366,25 @@ const neverFits = ({ ledgers }: Frame, cost: Cost): Ledger | undefined => {
   return undefined
 }
 
+/** Refuses one who would wait for longer than there is time. */
+const refuseLate = (
+  frame: Frame,
+  cost: Cost,
+  wanted: Definition | ReadonlyArray<Definition>,
+  fiber: AnyFiber,
+  refusing: Ledger
+): RefusedEarly | undefined => {
+  const line = refusing.waiting as Line | undefined
+  const turn = frame.turnIn(refusing.owner)
+  const queueing = {
+    ahead: line?.placeOf(turn?.tenant, turn?.weight ?? 1) ?? 0,
+    length: line?.length ?? 0,
+    wanted: line?.wanted ?? 0,
+    nextSince: line?.nextSince ?? Infinity
+  }
+  return refuseWait(frame, fiber, cost, [wanted].flat() as ReadonlyArray<Definition>, refusing, queueing)
+}
+
 /**
  * Charges the frame and those around it, at once or when there is enough left, or says who has what is missing. Answers
  * `undefined` when it is done. In an uninterruptible region; `restore` lets the waiting be interrupted.
@@ -362,6 +393,7 @@ export const chargeOrWait = (
   frame: Frame,
   cost: Cost,
   resource: string,
+  wanted: Definition | ReadonlyArray<Definition>,
   fiber: AnyFiber,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.Effect<void, any> | undefined => {
@@ -371,6 +403,8 @@ export const chargeOrWait = (
   if (patience <= 0) return refuseFor(frame, cost, resource, refusing)
   const never = neverFits(frame, cost)
   if (never !== undefined) return refuseFor(frame, cost, resource, never)
+  const late = mayRefuse(frame) ? refuseLate(frame, cost, wanted, fiber, refusing) : undefined
+  if (late !== undefined) return late
   const request = new Request(frame, cost, resource, refusing, fiber)
   request.wait(patience)
   return Effect.onExitPrimitive(restore(request.awaited), (exit) => {

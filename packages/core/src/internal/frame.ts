@@ -26,6 +26,7 @@ import type { Ledgers } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
+import type { Admission } from "./recent.ts"
 import type { Registry } from "./registry.ts"
 import type { Borrowing } from "./statistics.ts"
 
@@ -44,6 +45,8 @@ export interface FrameOptions {
   readonly patience?: number | undefined
   /** Whose turn those inside take when they wait for a budget outside, and what that is worth. */
   readonly turn?: Turn | undefined
+  /** When those inside are refused what would come too late; `null`: never; absent: as outside. */
+  readonly admission?: Admission | null | undefined
   /** Milliseconds; `undefined` for that of the frame around it. */
   readonly gracePeriod: number | undefined
   /** Whoever ends it waits for it, however long that takes: what is around it has a grace period. */
@@ -99,6 +102,8 @@ export class Frame extends Owned implements Scope.Scope {
   ledgers: Ledgers
   readonly patience: number
   private readonly turn: Turn | undefined
+  /** When those inside are refused what would come too late, if ever. */
+  readonly admission: Admission | undefined
   readonly openedAt: number
   /** The context that finalizers and background work of the frame run in. */
   context: Context.Context<never>
@@ -150,6 +155,7 @@ export class Frame extends Owned implements Scope.Scope {
     this.hasReserve = options.reserve !== undefined
     this.patience = options.patience ?? parent?.patience ?? 0
     this.turn = options.turn
+    this.admission = options.admission === undefined ? parent?.admission : options.admission ?? undefined
     this.context = context
   }
 
@@ -179,6 +185,13 @@ export class Frame extends Owned implements Scope.Scope {
   /** How long it has until its deadline, from its start on. */
   get lasts(): number {
     return this.timeout === Infinity ? Infinity : this.timeout - (this.ownDeadline - this.deadline)
+  }
+
+  /** The frame whose deadline comes first, of this one and those outside. */
+  get limiting(): Frame {
+    let found: Frame = this
+    for (let at = this.parent; at !== undefined; at = at.parent) if (at.ownDeadline < found.ownDeadline) found = at
+    return found
   }
 
   /** The names from the outermost frame inward; the manager's own has none. */

@@ -24,7 +24,7 @@ export const toHolder = (facts: Facts, now: number, amount: number): Holder =>
     ...(facts.callSite === undefined ? undefined : { callSite: facts.callSite })
   }, { disableChecks: true })
 
-interface Listed {
+export interface Listed {
   readonly holders: ReadonlyArray<Holder>
   readonly omitted?: number
 }
@@ -79,12 +79,21 @@ const list = (frame: Frame, found: ReadonlyArray<Facts>, amount: (facts: Facts) 
   return found.length > listed ? { holders, omitted: found.length - listed } : { holders }
 }
 
+const isWaitedFor = (facts: Facts): boolean => facts.state === "acquiring"
+
 /** Everything that the frame holds: what is still waited for first, then the oldest. */
+const factsIn = (frame: Frame): Array<Facts> =>
+  Array.from(allocationsIn(frame.inside)).sort((a, b) =>
+    Number(isWaitedFor(b)) - Number(isWaitedFor(a)) || a.since - b.since || a.id - b.id
+  )
+
+/** Those who hold what the frame has. */
+export const holdersIn = (frame: Frame): Listed => list(frame, factsIn(frame), () => 0)
+
 export const deadlineExceeded = (frame: Frame): DeadlineExceeded => {
-  const found = Array.from(allocationsIn(frame.inside))
-  const isWaitedFor = (facts: Facts) => facts.state === "acquiring"
-  found.sort((a, b) => Number(isWaitedFor(b)) - Number(isWaitedFor(a)) || a.since - b.since || a.id - b.id)
+  const found = factsIn(frame)
   return new DeadlineExceeded({
+    phase: "body",
     frame: frame.path,
     timeout: frame.lasts,
     waitingFor: found.filter(isWaitedFor).slice(0, listed).map((facts) => facts.resource),

@@ -7,6 +7,7 @@
  */
 import type { Cost } from "../Cost.ts"
 import { isAmount, wrongAmount } from "../Cost.ts"
+import type { Recent } from "./recent.ts"
 
 /** As much as can be counted exactly. */
 export const unlimited = Number.MAX_SAFE_INTEGER
@@ -47,6 +48,8 @@ export class Ledger {
   line: WaitingLine | undefined = undefined
   /** Those who wait outside for what goes beyond what is reserved here; there is one while somebody does. */
   beyond: Serving | undefined = undefined
+  /** How much later one was served than the one before of late; there from when somebody asks. */
+  recent: Recent | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
   private mark = 0
 

@@ -11,6 +11,9 @@ import type { Registry } from "./registry.ts"
 import { Statistics } from "./statistics.ts"
 import type { Borrowing } from "./statistics.ts"
 
+/** What is shown of the recent past: the mean, of however few. */
+const shown = { minimumSamples: 1, deviations: 0, probeEvery: 0 }
+
 // Snapshots are built from our own facts: checking them again would only cost time.
 const unchecked = { disableChecks: true }
 
@@ -71,7 +74,11 @@ const resourceStates = (registry: Registry, borrowing: ReadonlyArray<readonly [s
   }
   for (const { kind, resource } of registry.statistics.values()) copyOf(resource, kind)
   for (const [name, counted] of borrowing) copyOf(name, "pool").add(counted)
-  return Array.from(states.values(), (statistics) => new ResourceState({ ...statistics }, unchecked))
+  const now = registry.timers.now()
+  return Array.from(states.values(), ({ recent, ...counted }) => {
+    const expected = recent?.expected(now, shown)
+    return new ResourceState({ ...counted, ...(expected === undefined ? undefined : { expected }) }, unchecked)
+  })
 }
 
 export const snapshot = (root: Frame): Snapshot => {

@@ -39,6 +39,7 @@ import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
 import { Priority } from "./queue.ts"
 import type { Queue } from "./queue.ts"
+import type { Recent } from "./recent.ts"
 import type { Registry } from "./registry.ts"
 import { resume } from "./trampoline.ts"
 
@@ -60,6 +61,10 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   readonly frame: Frame
   readonly registry: Registry
   readonly counts = new Counts()
+  /** What its items are made of. */
+  readonly item: Definition
+  /** How long items were held of late; there from when somebody asks. */
+  recent: Recent | undefined = undefined
   size: Size
   phase: "open" | "draining" | "closing" | "closed" = "open"
   isSuspended = false
@@ -102,6 +107,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       access: "direct"
     })
     this.config = config
+    this.item = definition
     this.size = size
     this.frame = frame
     this.registry = frame.registry
@@ -299,7 +305,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
 
   leaves(lease: Lease): void {
     this.counts.cancelled++
-    if (lease.state === states.waiting) this.admission.remove(lease)
+    if (lease.state === states.waiting) this.admission.leave(lease)
     else this.admission.endCheck(lease)
     this.changed()
   }
@@ -324,6 +330,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     counts.returned++
     counts.useTotal += held
     if (held > counts.useMax) counts.useMax = held
+    if (this.recent !== undefined) this.recent.add(held, this.registry.monotonicAt(now))
     // What came back before the pool ended is counted when it ends.
     if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
     returns(lease.fiber.id)

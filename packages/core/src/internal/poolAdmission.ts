@@ -9,10 +9,11 @@ import { CoDel } from "./codel.ts"
 import * as deadlock from "./deadlock.ts"
 import * as states from "./lease.ts"
 import { never } from "./lease.ts"
-import type { Lease, Lender } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { closed, Report } from "./poolReport.ts"
-import type { Standing } from "./poolReport.ts"
 import type { Counts } from "./poolStats.ts"
+import { refuseBorrower, waitedInVain } from "./poolWait.ts"
+import type { Waited } from "./poolWait.ts"
 import { Queue } from "./queue.ts"
 import { Timeout } from "./timers.ts"
 import { resume } from "./trampoline.ts"
@@ -27,7 +28,7 @@ const freshFor = 10
 const slice = 256
 
 /** The pool that they wait for. */
-export interface Admitting extends Standing, Lender {
+export interface Admitting extends Waited {
   readonly counts: Counts
   /** Makes items for those who wait, if it can. */
   grow(): void
@@ -70,10 +71,11 @@ export class Admission {
     const { priority } = pool.placeIn(lease.fiber.context)
     if (hasWaited) queue.addAgain(lease, priority)
     else queue.add(lease, priority)
+    const wasCreating = pool.creating
     pool.grow()
     // An item may have been made at once.
     if (lease.state !== states.waiting) return
-    const refused = this.refusalOf(lease, hasWaited)
+    const refused = this.refusalOf(lease, hasWaited, wasCreating)
     if (refused !== undefined) {
       this.remove(lease)
       lease.refuse(Exit.fail(refused))
@@ -121,13 +123,15 @@ export class Admission {
     return this.lastReport = new Report(pool)
   }
 
-  private refusalOf(lease: Lease, hasWaited: boolean): unknown {
+  private refusalOf(lease: Lease, hasWaited: boolean, wasCreating: number): unknown {
     const { pool } = this
     if (!hasWaited && this.queue.length - pool.creating * pool.config.concurrency > pool.config.maxWaiting) {
       pool.counts.overloaded++
       return this.report().overloaded(lease, "maxWaiting", 0)
     }
-    return this.deadlockOf(lease)
+    const deadlock = this.deadlockOf(lease)
+    if (deadlock !== undefined || hasWaited) return deadlock
+    return refuseBorrower(lease, pool, this.queue, wasCreating, () => this.report())
   }
 
   private deadlockOf(lease: Lease): unknown {
@@ -149,6 +153,12 @@ export class Admission {
       told.push(lease)
     }
     for (const lease of told) resume(lease)
+  }
+
+  /** Lets a borrower go that does not wait any longer. */
+  leave(lease: Lease): void {
+    waitedInVain(this.pool, this.queue)
+    this.remove(lease)
   }
 
   /** Takes a borrower out of the queue. */
@@ -220,6 +230,7 @@ export class Admission {
       const lease = queue.nextToLeave
       if (lease === undefined || lease.deadline > now) break
       pool.counts.timeouts++
+      waitedInVain(pool, queue)
       const error = report.timeout(lease, phase)
       this.remove(lease)
       lease.refuse(Exit.fail(error))

@@ -130,7 +130,7 @@ export const inWords = (cause: Cause.Cause<unknown>): string => {
 const Stack = Error as unknown as { stackTraceLimit?: number | undefined }
 
 /** Thousands may be told at once: where each of them was made tells nothing. */
-const lean = <A>(make: () => A): A => {
+export const lean = <A>(make: () => A): A => {
   const { stackTraceLimit } = Stack
   Stack.stackTraceLimit = 0
   try {

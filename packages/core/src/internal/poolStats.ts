@@ -45,6 +45,8 @@ export class Counts {
   returned = 0
   timeouts = 0
   overloaded = 0
+  /** Refused early, since their frames had too little time left. */
+  refused = 0
   deadlocks = 0
   /** Borrowers that left while they waited. */
   cancelled = 0

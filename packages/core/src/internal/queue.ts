@@ -27,6 +27,8 @@ export interface Standing<T> {
 export class Line<T extends Standing<T>> {
   first: T | undefined = undefined
   last: T | undefined = undefined
+  /** How many stand in it; kept by a {@link Queue}. */
+  length = 0
   readonly priority: number
 
   constructor(priority: number) {
@@ -84,19 +86,24 @@ export class Queue<T extends Standing<T>> {
   }
 
   add(one: T, priority: number): void {
+    const line = this.lineOf(priority)
     this.length++
-    this.lineOf(priority).append(one)
+    line.length++
+    line.append(one)
   }
 
   /** Takes back one that was here before, to where it stood. */
   addAgain(one: T, priority: number): void {
+    const line = this.lineOf(priority)
     this.length++
-    this.lineOf(priority).insert(one)
+    line.length++
+    line.insert(one)
   }
 
   remove(one: T): void {
     const line: Line<T> = one.line!
     this.length--
+    line.length--
     line.remove(one)
     if (line.first === undefined && line !== this.lines[0]) this.lines.splice(this.lines.indexOf(line), 1)
   }
@@ -115,6 +122,13 @@ export class Queue<T extends Standing<T>> {
   /** Who came first. */
   get oldest(): T | undefined {
     return this.lines.length === 1 ? this.lines[0]!.first : this.best((one) => one.since)
+  }
+
+  /** How many have that priority, or a higher one. */
+  lengthFrom(priority: number): number {
+    let length = 0
+    for (const line of this.lines) if (line.priority >= priority) length += line.length
+    return length
   }
 
   *[Symbol.iterator](): Generator<T> {

@@ -13,6 +13,7 @@
  *
  * Only values in the index are given to new users; one leaves it when it fails, is abandoned, retires or ends.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -23,6 +24,7 @@ import { allocateIn, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Restore } from "./allocate.ts"
 import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
+import { late, OnLate } from "./exhaustion.ts"
 import { Frame } from "./frame.ts"
 import type { Root } from "./root.ts"
 import { closeFrame, inFrame } from "./run.ts"
@@ -77,7 +79,9 @@ export class SharedValue {
     const options = { name: definition.name, timeout: Infinity, budget: undefined, gracePeriod: undefined }
     const frame = new ValueFrame(root, root.registry, options, fiber.context)
     frame.value = this
-    frame.context = inFrame(fiber.context, TimeFrame, frame)
+    const context = inFrame(fiber.context, TimeFrame, frame)
+    // It is made for all who will use it, whatever time the first one has.
+    frame.context = late.isSaid ? Context.add(context, OnLate, null) : context
     frame.open()
     frame.moveTo(root.values)
     frame.whenClosed(() => root.registry.timers.cancel(this.idle))

@@ -1,6 +1,8 @@
 /**
  * Counters by definition: O(1) per fact, no clock of their own. Owned by the registry.
  */
+import type { Recent } from "./recent.ts"
+
 export class Statistics {
   readonly resource: string
   readonly kind: "temporal" | "persistent" | "shared" | "pool"
@@ -11,12 +13,16 @@ export class Statistics {
   failed = 0
   released = 0
   late = 0
+  /** Refused early, since their frames had too little time left. */
+  refused = 0
   /** Uses of shared and persistent values by frames, now. */
   shares = 0
   acquireTotal = 0
   acquireMax = 0
   holdTotal = 0
   holdMax = 0
+  /** How long acquisitions took of late; there from when somebody asks. */
+  recent: Recent | undefined = undefined
 
   constructor(resource: string, kind: "temporal" | "persistent" | "shared" | "pool") {
     this.resource = resource
@@ -42,10 +48,11 @@ export class Statistics {
   }
 
   /** What was borrowed from a pool of that name. */
-  add({ borrowed, borrows, returned, useMax, useTotal, waitMax, waitTotal }: Borrowing): void {
+  add({ borrowed, borrows, refused, returned, useMax, useTotal, waitMax, waitTotal }: Borrowing): void {
     this.acquired += borrowed
     this.released += returned
     this.shares += borrows
+    this.refused += refused
     this.acquireTotal += waitTotal
     this.acquireMax = Math.max(this.acquireMax, waitMax)
     this.holdTotal += useTotal
@@ -58,6 +65,7 @@ export interface Borrowing {
   readonly borrows: number
   readonly borrowed: number
   readonly returned: number
+  readonly refused: number
   readonly waitTotal: number
   readonly waitMax: number
   readonly useTotal: number
