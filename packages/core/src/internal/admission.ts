@@ -176,12 +176,8 @@ const waitFor = ({ now, policy }: Applicant, ledger: Ledger, amount: number, que
   }
   const recent = ledger.recent ??= new Recent()
   const interval = recent.expected(now, policy)
-  return { time: interval === undefined ? 0 : inLine(ahead, interval, stalledFor(recent, nextSince, now)), recent }
+  return { time: interval === undefined ? 0 : inLine(ahead, interval, recent.stalledFor(nextSince, now)), recent }
 }
-
-/** For how long somebody waits, and nobody has been served. */
-export const stalledFor = (recent: Recent, nextSince: number, now: number): number =>
-  Math.max(0, now - Math.max(recent.heardAt, nextSince))
 
 /**
  * The wait of one who comes now, when one is served every `interval`. The longer nothing has happened, the longer it is

@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
-import { mayRefuse, refuseWait, stalledFor } from "./admission.ts"
+import { mayRefuse, refuseWait } from "./admission.ts"
 import type { RefusedEarly } from "./admission.ts"
 import { Beyond } from "./beyond.ts"
 import { BudgetLine, urgent } from "./budgetLine.ts"
@@ -329,7 +329,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     const { frame: { registry: { timers } }, ledger: { recent } } = this
     if (recent === undefined) return
     const now = timers.now()
-    recent.addAtLeast(stalledFor(recent, nextSince, now), now)
+    recent.addAtLeast(recent.stalledFor(nextSince, now), now)
   }
 
   /** Nobody will use what it waits for, or has got. */

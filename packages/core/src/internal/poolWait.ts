@@ -5,7 +5,7 @@
  * others waits for `q + 1` of them. Where an item may be made instead, it waits no longer than that takes.
  */
 import type { DeadlineExceeded } from "../ResourceError.ts"
-import { Applicant, inLine, mayRefuse, stalledFor } from "./admission.ts"
+import { Applicant, inLine, mayRefuse } from "./admission.ts"
 import type { Definition } from "./definition.ts"
 import type { Lease } from "./lease.ts"
 import { lean } from "./poolReport.ts"
@@ -47,19 +47,19 @@ export const waitBehind = (
 ): Wait | undefined => {
   const { closing, config: { concurrency }, creating, isSuspended, registry, size: { max }, total } = pool
   const holds = pool.recent ??= new Recent()
+  const creations = registry.statisticsOf(pool.item).recent ??= new Recent()
   // An item that is being made already is there nobody knows when.
   if (isSuspended || ahead < wasCreating * concurrency) return undefined
   const there = total - creating - closing
   const coming = pool.canGrow && pool.creationFailure === undefined ? creating + Math.max(0, max - total) : 0
   const slots = (there + coming) * concurrency
   const hold = holds.expected(now, policy)
-  const stalled = stalledFor(holds, oldestOf(queue, now, registry), now)
+  const stalled = holds.stalledFor(oldestOf(queue, now, registry), now)
   const behind = ahead - coming * concurrency
   if (behind >= 0) {
     if (hold === undefined || slots === 0) return undefined
     return { time: inLine(behind, hold / slots, stalled), recent: holds }
   }
-  const creations = registry.statisticsOf(pool.item).recent ??= new Recent()
   const creation = creations.expected(now, policy)
   if (creation === undefined || pool.quota !== undefined) return undefined
   const made = { time: creation, recent: creations }
@@ -92,5 +92,5 @@ export const refuseBorrower = (
 export const waitedInVain = ({ recent, registry }: Waited, queue: Queue<Lease>): void => {
   if (recent === undefined) return
   const now = registry.timers.now()
-  recent.addAtLeast(stalledFor(recent, oldestOf(queue, now, registry), now), now)
+  recent.addAtLeast(recent.stalledFor(oldestOf(queue, now, registry), now), now)
 }

@@ -26,6 +26,9 @@ const most = 16
 /** When the past counts for less than this, in samples, it is forgotten. */
 const least = 0.5
 
+/** In whole microseconds: what is less tells who came first, and nothing more. */
+const whole = (millis: number): number => Math.max(0, Math.round(millis * 1000) / 1000)
+
 export class Recent {
   mean = 0
   deviation = 0
@@ -42,7 +45,7 @@ export class Recent {
 
   /** One has ended, having taken that many milliseconds. */
   add(took: number, now: number): void {
-    const value = Math.max(0, took)
+    const value = whole(took)
     // A probe that was quick: the next one may follow it at once.
     if (this.isProbing) this.isPromising = value < this.mean / 2
     this.isProbing = false
@@ -52,7 +55,7 @@ export class Recent {
 
   /** One was given up that would have taken at least so long: it tells something only if that is longer than expected. */
   addAtLeast(took: number, now: number): void {
-    this.learn(Math.max(0, took, this.isForgotten(now) ? 0 : this.mean), now)
+    this.learn(Math.max(whole(took), this.isForgotten(now) ? 0 : this.mean), now)
   }
 
   private learn(value: number, now: number): void {
@@ -83,6 +86,11 @@ export class Recent {
   expected(now: number, { deviations, minimumSamples }: Admission): number | undefined {
     if (this.samples < minimumSamples || this.isForgotten(now)) return undefined
     return Math.max(0, this.mean + deviations * this.deviation)
+  }
+
+  /** For how long somebody has waited, and nobody was heard of. */
+  stalledFor(waitingSince: number, now: number): number {
+    return whole(now - Math.max(this.heardAt, waitingSince))
   }
 
   /** Is it time to let one through, to hear whether it still takes that long? */
