@@ -1,3 +1,5 @@
+/* oxlint-disable vitest/expect-expect -- a @ts-expect-error asserts as well */
+// @effect-diagnostics floatingEffect:off
 import { ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
 import type { ResourceError } from "@chronovyan/core"
 import { Effect } from "effect"
