@@ -21,7 +21,16 @@ describe("ResourceManager.snapshot", () => {
           pools: [],
           at: 0,
           frames: [{
-            budgets: [{ highWaterMark: 0, limit: 10, unit: "memory", used: 0 }],
+            budgets: [{
+              highWaterMark: 0,
+              kind: "capacity",
+              limit: 10,
+              oldestWait: 0,
+              reserved: 0,
+              unit: "memory",
+              used: 0,
+              waiting: 0
+            }],
             deadline: null,
             id: 0,
             name: "manager",
@@ -30,7 +39,9 @@ describe("ResourceManager.snapshot", () => {
             path: "",
             phase: "open"
           }],
-          resources: []
+          resources: [],
+          values: [],
+          waiters: []
         }
       )
       assert.deepStrictEqual(Snapshot.orphans(snapshot), [])
@@ -141,8 +152,10 @@ describe("Snapshot.diff", () => {
         elapsed: 0,
         live: {},
         opened: [],
+        pools: {},
         released: [],
-        used: {}
+        used: {},
+        waiting: {}
       })
     }).pipe(TimeFrame.run({ name: "frame" }), managed()))
 })

@@ -378,6 +378,7 @@ export abstract class Allocation<A = any> extends Owned {
       since: this.since,
       cost: this.cost ?? zero,
       holder: this.holder === 0 || this.state === releasing ? undefined : this.holder,
+      lent: undefined,
       inner: undefined,
       context: this.context,
       callSite: this.site?.name

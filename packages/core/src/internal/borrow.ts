@@ -113,6 +113,10 @@ class AllocationLease extends Lease {
   override facts(): Facts {
     return this.record.facts()
   }
+
+  protected override get allocation(): number {
+    return this.record.id
+  }
 }
 
 /** A borrow as an allocation: it can be given back early, and moved to another frame. */
@@ -128,6 +132,10 @@ export class Borrow<A = any> extends Allocation<A> {
     const lease = this.lease!
     lease.frame = frame
     lease.changeHolder(frame.fiber)
+  }
+
+  override facts(): Facts {
+    return { ...super.facts(), lent: this.lease?.lent }
   }
 
   protected undo(exit: Exit.Exit<unknown, unknown>): undefined {

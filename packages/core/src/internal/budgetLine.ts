@@ -10,7 +10,7 @@
  * The times are kept for as long as somebody waits who needs some of the ledger, wherever that is: those who need two
  * units change from one line to the other, all of them at once, and must not begin anew with each change.
  */
-import type { Ledger } from "./ledger.ts"
+import type { Ledger, WaiterFacts, WaitingLine } from "./ledger.ts"
 import { Queue } from "./queue.ts"
 import type { Standing } from "./queue.ts"
 import { Timeout } from "./timers.ts"
@@ -64,7 +64,7 @@ export class Tenant<T extends Waiting<T>> {
 /** Where it stands among those of its tenant: a smaller one is before a larger one. */
 const placeOf = ({ priority, since }: Waiting<any>): number => since - priority * ageing
 
-export class BudgetLine<T extends Waiting<T>> {
+export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
   length = 0
   /** How much of the ledger they need together. */
   wanted = 0
@@ -246,6 +246,29 @@ export class BudgetLine<T extends Waiting<T>> {
     const isIn = own !== undefined && own.place !== -1
     const turns = (isIn ? this.weights : this.weights + weight) / weight
     return Math.min(this.length, Math.round(((isIn ? own.queue.length : 0) + 1) * turns) - 1)
+  }
+
+  abstract tell(most: number): ReadonlyArray<WaiterFacts>
+
+  /** So many at most, in the order in which they would be served, if nobody came or left. */
+  protected inOrder(most: number): ReadonlyArray<T> {
+    const found: Array<{ readonly one: T; readonly time: number }> = []
+    for (const { queue, time, weight } of this.heap) {
+      let at = time
+      for (const one of queue.inOrder(most)) {
+        found.push({ one, time: at })
+        at += one.needs(this.ledger) / weight
+      }
+    }
+    // Of those who go ahead of all others the difference is no number.
+    if (this.heap.length > 1) found.sort((a, b) => a.time - b.time || a.one.since - b.one.since)
+    return found.slice(0, most).map(({ one }) => one)
+  }
+
+  get oldestWait(): number {
+    let oldest = Infinity
+    for (const { queue } of this.heap) oldest = Math.min(oldest, queue.oldest!.since)
+    return Math.max(0, Math.round(this.timers.now() - oldest))
   }
 
   /** Since when the next one waits. */

@@ -28,7 +28,7 @@ import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit, listed } from "./holders.ts"
 import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
-import type { Ledger } from "./ledger.ts"
+import type { Ledger, WaiterFacts } from "./ledger.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import { Priority } from "./queue.ts"
 import type { Line as QueueLine } from "./queue.ts"
@@ -61,6 +61,10 @@ class Line extends BudgetLine<Request> implements Source, Room {
 
   get held(): Iterable<Share> {
     return sharesOf(this.ledger)
+  }
+
+  tell(most: number): ReadonlyArray<WaiterFacts> {
+    return this.inOrder(most).map((one) => one.toldOf)
   }
 
   /** Nobody is served before those ahead: all of them must fit into what there will be. */
@@ -235,6 +239,25 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   get source(): Source {
     return lineOf(this.ledger, this.frame)
+  }
+
+  get toldOf(): WaiterFacts {
+    const { fiber, frame, ledger, place, resource, since, tenant, timeout } = this
+    const { registry } = frame
+    // What is kept on the monotonic clock is read on the one on the wall.
+    const ahead = registry.now() - registry.timers.now()
+    return {
+      resource,
+      frame,
+      place,
+      fiber: fiber.id,
+      allocation: undefined,
+      amount: this.needs(ledger),
+      since: Math.round(since + ahead),
+      deadline: Math.round(Math.min(timeout.queue === undefined ? Infinity : timeout.at, frame.deadline) + ahead),
+      tenant,
+      callSite: fiber.cache.stackFrame?.name
+    }
   }
 
   get place(): string {

@@ -18,11 +18,12 @@ import type * as Scope from "effect/Scope"
 import * as Budget from "../Budget.ts"
 import type { Cost } from "../Cost.ts"
 import * as Deadline from "../Deadline.ts"
+import type * as Snapshot from "../Snapshot.ts"
 import type { Turn } from "./budgetLine.ts"
 import { Closing } from "./closing.ts"
 import { Finalizers } from "./finalizers.ts"
 import { endReserve } from "./ledger.ts"
-import type { Ledgers } from "./ledger.ts"
+import type { Ledgers, WaiterFacts } from "./ledger.ts"
 import { LinkedList } from "./list.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
@@ -66,6 +67,22 @@ export interface Visit {
 export interface PoolFacts {
   readonly standing: PoolStanding
   readonly borrowing: Borrowing
+  readonly counts: Readonly<PoolCounts>
+  /** How many wait, those for whom an item is being checked included. */
+  readonly awaited: number
+  /** So many of those who wait at most, in the order in which they are served. */
+  tell(most: number): ReadonlyArray<WaiterFacts>
+}
+
+/** What happened in a pool so far, by name. */
+export type PoolCounts = ConstructorParameters<typeof Snapshot.PoolCounts>[0]
+
+/** How a shared or persistent value stands, as a snapshot shows it. */
+export interface ValueFacts {
+  readonly kind: "shared" | "persistent"
+  readonly state: "acquiring" | "live" | "retired"
+  readonly users: number
+  readonly turns: { readonly readers: number; readonly writing: boolean; readonly waiting: number } | undefined
 }
 
 export interface PoolStanding {
@@ -311,6 +328,11 @@ export class Frame extends Owned implements Scope.Scope {
 
   /** What to tell of it as a pool, if it is that of one. */
   get pool(): PoolFacts | undefined {
+    return undefined
+  }
+
+  /** What to tell of its shared value, if it is that of one. */
+  get shared(): ValueFacts | undefined {
     return undefined
   }
 

@@ -121,7 +121,7 @@ export class KeyedPool {
   private endUnused(pool: OwnedPool): boolean {
     if (pool.phase !== "open") return true
     const isAsPlanned = !pool.isSuspended && pool.size === this.plan.size
-    if (pool.total > 0 || pool.isAwaited || !isAsPlanned) return false
+    if (pool.total > 0 || pool.awaited > 0 || !isAsPlanned) return false
     pool.frame.close(Exit.void)
     return true
   }

@@ -28,6 +28,7 @@ import { nearest } from "./frame.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
+import type { WaiterFacts } from "./ledger.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts } from "./owned.ts"
 import type { Line, Standing } from "./queue.ts"
@@ -288,6 +289,36 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     return this.site?.name
   }
 
+  /** What is told of it while it waits. */
+  get toldOf(): WaiterFacts {
+    const { deadline, fiber, frame, lender: { name, registry }, place, since } = this
+    // A deadline is kept on the monotonic clock, and read on the one on the wall.
+    const ahead = registry.now() - registry.timers.now()
+    const own = deadline === never ? Infinity : deadline
+    return {
+      resource: name,
+      frame,
+      place,
+      fiber: fiber.id,
+      allocation: this.allocation,
+      amount: 1,
+      since: registry.timeOf(since),
+      deadline: Math.round(Math.min(own, frame?.deadline ?? Infinity) + ahead),
+      tenant: undefined,
+      callSite: this.callSite
+    }
+  }
+
+  /** The number of the allocation that it is shown as, if it is shown. */
+  protected get allocation(): number | undefined {
+    return this.home === undefined ? undefined : this.id
+  }
+
+  /** Of which pool it is an item, and who has to give it back. */
+  get lent(): Facts["lent"] {
+    return { pool: this.lender.frame.id, fiber: this.state === active ? this.holder : undefined }
+  }
+
   /** What events tell of it. */
   stamp(at: number) {
     const { frame, name, registry } = this.lender
@@ -306,6 +337,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
       since: this.lender.registry.timeOf(this.since),
       cost: this.isCharged ? this.lender.borrowCost! : zero,
       holder: this.holder,
+      lent: this.lent,
       inner: undefined,
       context: this.fiber.context,
       callSite: this.callSite

@@ -12,9 +12,29 @@ import type { Recent } from "./recent.ts"
 /** As much as can be counted exactly. */
 export const unlimited = Number.MAX_SAFE_INTEGER
 
+/** What is told of one who waits. Times are milliseconds since the epoch. */
+export interface WaiterFacts {
+  readonly resource: string
+  readonly frame: { readonly id: number; readonly path: string } | undefined
+  /** What stands for the frame where there is none. */
+  readonly place: string
+  readonly fiber: number
+  readonly allocation: number | undefined
+  readonly amount: number
+  readonly since: number
+  /** `Infinity`: none. */
+  readonly deadline: number
+  readonly tenant: unknown
+  readonly callSite: string | undefined
+}
+
 /** Those who wait for a ledger; nobody new goes ahead of them. */
 export interface WaitingLine extends Serving {
   readonly length: number
+  /** How long the one has waited who waits for longest, in milliseconds. */
+  readonly oldestWait: number
+  /** So many of them at most, in the order in which they would be served. */
+  tell(most: number): ReadonlyArray<WaiterFacts>
   /** Is the next one someone whose turn is before that of this one, who waits elsewhere? */
   isAheadOf(waiter: object): boolean
 }
@@ -115,6 +135,7 @@ export class RateLedger extends Ledger {
   /** How long one takes to come back, in milliseconds. */
   private readonly interval: number
   private readonly now: () => number
+  readonly rate: { readonly amount: number; readonly per: number }
   /** When all of it will have come back. */
   private backAt = 0
   private most = 0
@@ -128,6 +149,7 @@ export class RateLedger extends Ledger {
     now: () => number
   ) {
     super(unit, rate.burst, parent, owner)
+    this.rate = rate
     this.interval = rate.per / rate.amount
     this.now = now
   }

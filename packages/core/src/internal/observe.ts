@@ -1,9 +1,20 @@
 /**
  * Takes a snapshot: one walk through the lists that the frames keep. Owned by `ResourceManager`.
  */
-import { AllocationState, BudgetState, FrameState, PoolState, ResourceState, Snapshot } from "../Snapshot.ts"
+import {
+  AllocationState,
+  BudgetState,
+  FrameState,
+  PoolCounts,
+  PoolState,
+  ResourceState,
+  Snapshot,
+  ValueState,
+  WaiterState
+} from "../Snapshot.ts"
 import { Frame } from "./frame.ts"
-import { unlimited } from "./ledger.ts"
+import { RateLedger, unlimited } from "./ledger.ts"
+import type { WaiterFacts } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn } from "./owned.ts"
 import type { Facts, Owned } from "./owned.ts"
@@ -17,15 +28,70 @@ const shown = { minimumSamples: 1, deviations: 0, probeEvery: 0 }
 // Snapshots are built from our own facts: checking them again would only cost time.
 const unchecked = { disableChecks: true }
 
+/** How many of those who wait are shown. */
+const shownWaiters = 1000
+
 const budgetsOf = (frame: Frame): Array<BudgetState> => {
   const budgets: Array<BudgetState> = []
   for (const ledger of frame.ledgers.values()) {
     if (ledger.owner !== frame) continue
-    const { highWaterMark, standing: used, unit } = ledger
+    const { highWaterMark, reserved, standing: used, unit, waiting } = ledger
     const limit = ledger.limit === unlimited ? null : ledger.limit
-    budgets.push(new BudgetState({ unit, limit, used, highWaterMark }, unchecked))
+    budgets.push(
+      new BudgetState({
+        unit,
+        kind: ledger instanceof RateLedger ? "rate" : "capacity",
+        limit,
+        used,
+        highWaterMark,
+        reserved,
+        waiting: waiting?.length ?? 0,
+        oldestWait: waiting?.oldestWait ?? 0,
+        ...(ledger instanceof RateLedger ? { amount: ledger.rate.amount, per: ledger.rate.per } : undefined)
+      }, unchecked)
+    )
   }
   return budgets
+}
+
+type Waiter = Pick<WaiterState, "kind" | "name" | "sourceId" | "position"> & { readonly facts: WaiterFacts }
+
+/** Those who wait anywhere: as many as are shown, and how many there are. */
+class Waiters {
+  private readonly found: Array<Waiter> = []
+  private total = 0
+
+  add(kind: Waiter["kind"], name: string, sourceId: number, length: number, told: ReadonlyArray<WaiterFacts>): void {
+    this.total += length
+    for (const [position, facts] of told.entries()) this.found.push({ kind, name, sourceId, position, facts })
+  }
+
+  /** The ones who wait for longest come first. */
+  get states() {
+    const found = this.found.sort((a, b) => a.facts.since - b.facts.since).slice(0, shownWaiters)
+    const waitersOmitted = this.total - found.length
+    return { waiters: found.map(waiterState), ...(waitersOmitted > 0 ? { waitersOmitted } : undefined) }
+  }
+}
+
+const waiterState = ({ facts, kind, name, position, sourceId }: Waiter): WaiterState => {
+  const { allocation, amount, callSite, deadline, fiber, frame, place, resource, since, tenant } = facts
+  return new WaiterState({
+    kind,
+    name,
+    sourceId,
+    resource,
+    frameId: frame?.id ?? null,
+    frame: place,
+    fiber,
+    position,
+    amount,
+    since,
+    deadline: deadline === Infinity ? null : deadline,
+    ...(allocation === undefined ? undefined : { allocation }),
+    ...(typeof tenant === "string" ? { tenant } : undefined),
+    ...(callSite === undefined ? undefined : { callSite })
+  }, unchecked)
 }
 
 /** A deadline is kept on the monotonic clock; people read the one on the wall. */
@@ -45,9 +111,12 @@ const frameState = (frame: Frame, parent: number | null): FrameState =>
     budgets: budgetsOf(frame)
   }, unchecked)
 
+type AllocationProps = { -readonly [K in keyof AllocationState]: AllocationState[K] }
+
 const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
-  const { callSite, cost, frame, id, resource, share, since, state } = facts
-  return new AllocationState({
+  const { callSite, cost, frame, holder, id, lent, resource, share, since, state } = facts
+  const fiber = lent === undefined ? holder : lent.fiber
+  const told: AllocationProps = {
     id,
     resource,
     frameId: frame.id,
@@ -56,9 +125,13 @@ const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
     share,
     orphaned,
     since,
-    cost,
-    ...(callSite === undefined ? undefined : { callSite })
-  }, unchecked)
+    cost
+  }
+  // There may be many: what is absent is not spread.
+  if (fiber !== undefined) told.fiber = fiber
+  if (lent !== undefined) told.poolId = lent.pool
+  if (callSite !== undefined) told.callSite = callSite
+  return new AllocationState(told, unchecked)
 }
 
 /** What was counted so far, and what the pools that are open count themselves. */
@@ -82,10 +155,36 @@ const resourceStates = (registry: Registry, borrowing: ReadonlyArray<readonly [s
 }
 
 export const snapshot = (root: Frame): Snapshot => {
-  const frames = [frameState(root, null)]
+  const frames: Array<FrameState> = []
+  const values: Array<ValueState> = []
+  const waiters = new Waiters()
   const allocations: Array<AllocationState> = []
   const pools: Array<PoolState> = []
-  const borrowing: Array<readonly [string, Borrowing]> = []
+  const borrowings: Array<readonly [string, Borrowing]> = []
+  const show = (frame: Frame, parent: number | null) => {
+    const { id, name, pool, shared } = frame
+    frames.push(frameState(frame, parent))
+    for (const { owner, unit, waiting } of frame.ledgers.values()) {
+      if (owner !== frame || waiting === undefined) continue
+      waiters.add("budget", unit, id, waiting.length, waiting.tell(shownWaiters))
+    }
+    if (shared !== undefined) {
+      const { turns, ...facts } = shared
+      values.push(
+        new ValueState(
+          { frameId: id, resource: name, ...facts, ...(turns === undefined ? undefined : { turns }) },
+          unchecked
+        )
+      )
+    }
+    if (pool === undefined) return
+    const { borrowing, counts, standing } = pool
+    pools.push(
+      new PoolState({ frameId: id, name, ...standing, counts: new PoolCounts({ ...counts }, unchecked) }, unchecked)
+    )
+    borrowings.push([name, borrowing])
+    waiters.add("pool", name, id, pool.awaited, pool.tell(shownWaiters))
+  }
   const visit = (owner: Owned, id: number, orphaned: boolean) => {
     for (const list of owner.inside) visitList(list, id, orphaned || (owner as Partial<Frame>).orphanage === list)
   }
@@ -96,17 +195,13 @@ export const snapshot = (root: Frame): Snapshot => {
       // The frame that an acquisition runs in is shown when there is something in it.
       const isShown = facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true
       const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
-      if (frame !== undefined) frames.push(frameState(frame, parent))
-      const pool = frame?.pool
-      if (pool !== undefined) {
-        const { id, name } = frame!
-        pools.push(new PoolState({ frameId: id, name, ...pool.standing }, unchecked))
-        borrowing.push([name, pool.borrowing])
-      }
+      if (frame !== undefined) show(frame, parent)
       visit(owned, frame?.id ?? parent, orphaned)
     }
   }
+  show(root, null)
   visit(root, root.id, false)
-  const resources = resourceStates(root.registry, borrowing)
-  return new Snapshot({ at: root.registry.now(), frames, allocations, pools, resources }, unchecked)
+  const resources = resourceStates(root.registry, borrowings)
+  const at = root.registry.now()
+  return new Snapshot({ at, frames, allocations, pools, values, ...waiters.states, resources }, unchecked)
 }

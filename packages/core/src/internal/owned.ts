@@ -25,6 +25,8 @@ export interface Facts {
   readonly cost: Cost
   /** The number of the fiber that has to give it back, if somebody waits for it; `undefined`: nobody in particular. */
   readonly holder: number | undefined
+  /** An item of a pool: the frame of that, and the number of the fiber that has to give it back, as for `holder`. */
+  readonly lent: { readonly pool: number; readonly fiber: number | undefined } | undefined
   /** The frame that its acquisition ran in, if it had one. */
   readonly inner: object | undefined
   /** The context that it was allocated in. */

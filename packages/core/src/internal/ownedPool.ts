@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Holder } from "../ResourceError.ts"
 import type { PoolStanding } from "./frame.ts"
+import type { WaiterFacts } from "./ledger.ts"
 import { Pool } from "./pool.ts"
 import type { Size } from "./poolOptions.ts"
 import { inWords } from "./poolReport.ts"
@@ -36,9 +37,9 @@ export class OwnedPool extends Pool {
     return this.phase === "open" || this.successor === undefined ? this : this.successor()
   }
 
-  /** Does anybody wait, be it for a check? */
-  get isAwaited(): boolean {
-    return this.waiting > 0 || this.admission.checking.size > 0
+  /** How many wait, be it for a check. */
+  get awaited(): number {
+    return this.waiting + this.admission.checking.size
   }
 
   invalidate(value: unknown): Effect.Effect<void> {
@@ -166,6 +167,12 @@ export class OwnedPool extends Pool {
       waiting,
       oldestWait: oldest === undefined ? 0 : Math.max(0, this.registry.elapsed() - oldest.since)
     }
+  }
+
+  /** Those who wait for a check would be served next. */
+  tell(most: number): ReadonlyArray<WaiterFacts> {
+    const { admission, queue } = this
+    return [...admission.checking, ...queue.inOrder(most)].slice(0, most).map((lease) => lease.toldOf)
   }
 
   borrowing(): Borrowing {

@@ -36,7 +36,13 @@ class PoolFrame extends Frame {
     const pool = this.ending?.pool
     return pool === undefined || pool.phase === "closed"
       ? undefined
-      : { standing: pool.standing(), borrowing: pool.borrowing() }
+      : {
+        standing: pool.standing(),
+        borrowing: pool.borrowing(),
+        counts: pool.counts,
+        awaited: pool.awaited,
+        tell: (most) => pool.tell(most)
+      }
   }
 }
 
@@ -67,7 +73,7 @@ class Ending extends Owned implements PoolEnding {
     })
     let isInline = true
     pool.watch(() => {
-      if (pool.phase === "draining" && !pool.isAwaited) pool.shut()
+      if (pool.phase === "draining" && pool.awaited === 0) pool.shut()
       if ((pool.phase === "draining" || pool.total > 0) && !this.isOver) return false
       if (this.isOver) return true
       this.over()

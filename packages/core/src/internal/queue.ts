@@ -137,6 +137,19 @@ export class Queue<T extends Standing<T>> {
     }
   }
 
+  /** So many at most, in the order in which they are served. */
+  inOrder(most: number): Array<T> {
+    const found: Array<{ readonly one: T; readonly rank: number }> = []
+    for (const { first, priority } of this.lines) {
+      let left = most
+      for (let one = first; one !== undefined && left-- > 0; one = one.behind) {
+        found.push({ one, rank: one.since - priority * this.ageing })
+      }
+    }
+    if (this.lines.length > 1) found.sort((a, b) => a.rank - b.rank)
+    return found.slice(0, most).map(({ one }) => one)
+  }
+
   private lineOf(priority: number): Line<T> {
     if (priority === 0) return this.lines[0]!
     let line = this.lines.find((line) => line.priority === priority)

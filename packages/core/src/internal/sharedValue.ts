@@ -26,6 +26,7 @@ import type { Temporal } from "./allocation.ts"
 import type { Definition } from "./definition.ts"
 import { late, OnLate } from "./exhaustion.ts"
 import { Frame } from "./frame.ts"
+import type { ValueFacts } from "./frame.ts"
 import type { Root } from "./root.ts"
 import { closeFrame, inFrame } from "./run.ts"
 import { Timeout } from "./timers.ts"
@@ -35,6 +36,10 @@ type Told = (exit: Exit.Exit<Temporal, unknown>) => void
 /** The frame of a shared value: what its acquisition allocates is its own. */
 class ValueFrame extends Frame {
   value: SharedValue | undefined = undefined
+
+  override get shared(): ValueFacts | undefined {
+    return this.value?.toldOf
+  }
 }
 
 /** All values that there are, those that are ending included. */
@@ -87,6 +92,16 @@ export class SharedValue {
     frame.whenClosed(() => root.registry.timers.cancel(this.idle))
     this.frame = frame
     root.add(this)
+  }
+
+  get toldOf(): ValueFacts {
+    const { access, definition: { kind }, indexed, settled, users } = this
+    return {
+      kind: kind as ValueFacts["kind"],
+      state: settled === undefined ? "acquiring" : indexed ? "live" : "retired",
+      users,
+      turns: access?.state.value
+    }
   }
 
   get isSettled(): boolean {
