@@ -48,6 +48,35 @@ export const budgetCases = [
     }
   }),
   define({
+    name: "what is refused early, or let through to find out",
+    covers: ["TimeFrame.withAdmission", "admission"],
+    idle: ["stage"],
+    stage: (world: World) =>
+      Effect.all({
+        frame: TimeFrame.make({ name: "stage", budget: { units: 2 }, exhausted: "wait" }),
+        pool: world.pool({ max: 1 })
+      }),
+    fibers: (world, { frame, pool }) => {
+      const inside = TimeFrame.provide(frame)
+      const admission = { minimumSamples: 1, probeEvery: 5 }
+      const twice = Effect.andThen(tries(use(world.Pair)), tries(ResourcePool.use(pool, work)))
+      return {
+        patient: twice.pipe(TimeFrame.run({ name: "patient", timeout: 200, admission }), inside),
+        hasty: Effect.andThen(twice, twice).pipe(TimeFrame.run({ name: "hasty", timeout: 4, admission }), inside),
+        asking: use(world.Call).pipe(
+          TimeFrame.withAdmission(admission),
+          TimeFrame.run({ name: "asking", timeout: 3 }),
+          inside
+        ),
+        lending: ResourcePool.use(pool, () => use(world.Pair)).pipe(
+          TimeFrame.withAdmission(false),
+          TimeFrame.run({ name: "lending", timeout: 8, admission }),
+          inside
+        )
+      }
+    }
+  }),
+  define({
     name: "shares that are sure, of tenants with weights",
     covers: ["reserve", "tenant", "weight"],
     idle: ["stage"],

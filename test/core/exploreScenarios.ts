@@ -28,6 +28,11 @@ const look = (world: World) =>
     const { opened } = Snapshot.diff(before, after)
     if (opened.some(({ openedAt }) => openedAt < before.at)) world.wrong("a frame is new and old")
     if (!Snapshot.render(after).startsWith("manager")) world.wrong("the manager is not shown")
+    for (const waiter of after.waiters) {
+      // Whoever waits is shown once, and does not have what it waits for.
+      const own = Snapshot.holdersFor(after, waiter).filter(({ id }) => id === waiter.allocation)
+      if (own.length > 0) world.wrong(`${waiter.frame} waits for what it has`)
+    }
     if (Snapshot.orphans(after).length > 0) world.wrong("something has outlived its frame")
   })
 
@@ -331,6 +336,7 @@ const whole = [
       "ResourceManager.events",
       "ResourceManager.snapshot",
       "Snapshot.diff",
+      "Snapshot.holdersFor",
       "Snapshot.render",
       "Snapshot.orphans"
     ],
