@@ -53,7 +53,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "pooling",
-    ["internal/aside", "internal/codel", "internal/poolOptions"],
+    ["internal/aside", "internal/changes", "internal/codel", "internal/poolOptions"],
     ["internal/lease", "internal/poolStats"],
     ["internal/borrow", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],

@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
 import { TimeFrame } from "../TimeFrame.ts"
+import { Changes } from "./changes.ts"
 import { chargeTo } from "./charging.ts"
 import type { Held, Waiter } from "./deadlock.ts"
 import { Definition } from "./definition.ts"
@@ -90,8 +91,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   protected readonly queue: Queue<Lease>
   protected readonly growth: Growth
   protected readonly care: Care
-  /** Told whenever an item has come or gone, or someone has given one back. */
-  private readonly onChange = new Set<() => void>()
+  /** Whenever an item has come or gone, or someone has given one back. */
+  protected readonly changes = new Changes()
 
   constructor(parts: Parts) {
     const { config, definition, frame, size } = parts
@@ -508,17 +509,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.growth.grow()
   }
 
-  /** Calls it now and on every change until it is done. */
-  watch(isDone: () => boolean): void {
-    if (isDone()) return
-    const look = () => {
-      if (isDone()) this.onChange.delete(look)
-    }
-    this.onChange.add(look)
-  }
-
   /** Whoever watches looks again. */
   changed(): void {
-    for (const look of this.onChange) look()
+    this.changes.tell()
   }
 }
