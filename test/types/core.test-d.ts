@@ -16,6 +16,7 @@ type InvalidParams = ResourceError.InvalidParams
 type BudgetExceeded = ResourceError.BudgetExceeded
 type DeadlineExceeded = ResourceError.DeadlineExceeded
 type AllocationReleased = ResourceError.AllocationReleased
+type WouldDeadlock = ResourceError.WouldDeadlock
 type Frame = TimeFrame.TimeFrame
 type Manager = ResourceManager.ResourceManager
 
@@ -234,7 +235,9 @@ describe("ResourceManager.allocate", () => {
     expectTypeOf<Handle>().not.toHaveProperty("value")
     expectTypeOf<Handle["access"]>().toEqualTypeOf<TxRef.TxRef<Allocation.AccessState>>()
     const read = (handle: Handle) => handle.read(({ id }) => Effect.as(id > 0 ? connect : Effect.interrupt, id))
-    expectTypeOf(read).returns.toEqualTypeOf<Effect.Effect<number, Refused | AllocationReleased, Dns>>()
+    type Turn = Effect.Effect<number, Refused | AllocationReleased | WouldDeadlock, Dns>
+    expectTypeOf(read).returns.toEqualTypeOf<Turn>()
+    expectTypeOf((handle: Handle) => handle.write(({ id }) => Effect.as(connect, id))).returns.toEqualTypeOf<Turn>()
   })
 })
 

@@ -14,7 +14,7 @@ import * as internal from "./internal/allocation.ts"
 import { refuseFor } from "./internal/charging.ts"
 import type { Frame } from "./internal/frame.ts"
 import { move } from "./internal/ledger.ts"
-import type { AllocationReleased, BudgetExceeded, FrameClosed } from "./ResourceError.ts"
+import type { AllocationReleased, BudgetExceeded, FrameClosed, WouldDeadlock } from "./ResourceError.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
 
 /**
@@ -50,13 +50,18 @@ export type AccessState = Access.AccessState
 
 /**
  * A handle on a value that its users share by turns, first come, first served. A turn is not reentrant: do not ask for
- * one inside another on the same value.
+ * one inside another on the same value. Who would wait for ever, alone or all the way round pools, budgets and turns, is
+ * refused with `WouldDeadlock` at once.
  */
 export interface ReadWrite<out A> extends Handle {
   /** Runs `f` together with other readers, while nobody writes. */
-  readonly read: <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => Effect.Effect<B, E | AllocationReleased, R>
+  readonly read: <B, E, R>(
+    f: (value: A) => Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | AllocationReleased | WouldDeadlock, R>
   /** Runs `f` alone. */
-  readonly write: <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => Effect.Effect<B, E | AllocationReleased, R>
+  readonly write: <B, E, R>(
+    f: (value: A) => Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | AllocationReleased | WouldDeadlock, R>
   /** Who has a turn, for `Effect.tx`: look at it, or retry until it fits. Read only. */
   readonly access: TxRef.TxRef<AccessState>
 }

@@ -322,18 +322,20 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
 }
 
 /**
- * To wait would be to wait for ever: all that could be given back is held by those who wait themselves, this borrower
- * among them. Nothing was borrowed.
+ * To wait would be to wait for ever: all that could be given back is held by those who wait themselves, this one among
+ * them. Nothing was borrowed or charged, and no turn was taken. A turn is held by the fiber that it was asked on.
  *
  * A handle counts as held by the fiber that allocated it, or by its frame when that fiber is gone. What `get` has put into
  * a `Scope` that is no frame is left out, since anyone may close that. A holder that waits for a child fiber, which
- * borrows in turn, is not recognised.
+ * asks in turn, is not recognised.
  */
 export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
-  /** The name of the pool, or the unit of the budget. */
+  /** The name of the pool, the unit of the budget, or the name of the value whose turn it is about. */
   pool: Schema.String,
   requestedBy: Schema.String,
-  /** What was asked of a budget; absent for a pool. */
+  /** The turn that was asked for; absent for a pool and a budget. */
+  turn: Schema.optionalKey(Schema.Literals(["read", "write"])),
+  /** What was asked of a budget; absent for a pool and a turn. */
   budget: Schema.optionalKey(Schema.Struct({
     /** The frame whose limit it is. */
     frame: Schema.String,
@@ -346,31 +348,56 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
    */
   cycle: Schema.Array(Schema.Struct({
     frame: Schema.String,
-    /** The pools that it holds items of. */
+    /** What it holds: pools that it has items of, resources that were charged, values that it has a turn of. */
     holds: Schema.Array(Schema.String),
-    /** The pool that it waits for. */
-    waitsFor: Schema.String
+    /** Those of them that it has a turn to read, or to write; absent when there are none. */
+    reads: Schema.optionalKey(Schema.Array(Schema.String)),
+    writes: Schema.optionalKey(Schema.Array(Schema.String)),
+    /** The pool, the unit or the value that it waits for. */
+    waitsFor: Schema.String,
+    /** The turn that it waits for; absent for a pool and a budget. */
+    turn: Schema.optionalKey(Schema.Literals(["read", "write"]))
   })),
   holders: Schema.Array(Holder),
   omitted: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
-    const cycle = this.cycle.map(({ frame, holds, waitsFor }) => {
-      const held = holds.length === 0 ? "nothing" : holds.map((pool) => `"${pool}"`).join(", ")
-      return `\n  - ${frameName(frame)} holds ${held} and waits for "${waitsFor}"`
+    const cycle = this.cycle.map((waiter) => {
+      const { frame, turn, waitsFor } = waiter
+      return `\n  - ${frameName(frame)} ${holdings(waiter)} and waits ${
+        turn === undefined ? "for" : `to ${turn}`
+      } "${waitsFor}"`
     }).join("")
-    const { budget } = this
-    const what = budget === undefined
-      ? `can not borrow from the pool "${this.pool}"`
-      : `can not wait for ${amountOf(budget.requested, this.pool)} in ${
-        frameName(budget.frame)
-      } for "${budget.resource}"`
-    const instead = budget === undefined
-      ? "Borrow once and pass the item on, borrow from all pools in the same order, or raise max"
-      : "Ask for all of it at once (allocateAll), ask in the same order everywhere, or raise the limit"
+    const { budget, pool, turn } = this
+    let what = `can not borrow from the pool "${pool}"`
+    let instead = "Borrow once and pass the item on, borrow from all pools in the same order, or raise max"
+    if (turn !== undefined) {
+      what = `can not wait for its turn to ${turn} "${pool}"`
+      instead =
+        "Ask in the same order everywhere, and never for a turn inside another one on the same value: take one turn for all that is to be done, to write if any of it writes"
+    } else if (budget !== undefined) {
+      what = `can not wait for ${amountOf(budget.requested, pool)} in ${frameName(budget.frame)} for "${budget.resource}"`
+      instead = "Ask for all of it at once (allocateAll), ask in the same order everywhere, or raise the limit"
+    }
     return `${frameName(this.requestedBy)} ${what}: everyone who could give something back waits for something ` +
       `else.${cycle}\n${instead}${heldBy(this)}`
   }
+}
+
+const quoted = (names: ReadonlyArray<string>): string => names.map((name) => `"${name}"`).join(", ")
+
+/** What somebody holds, in words. */
+const holdings = (
+  { holds, reads = [], writes = [] }: {
+    readonly holds: ReadonlyArray<string>
+    readonly reads?: ReadonlyArray<string>
+    readonly writes?: ReadonlyArray<string>
+  }
+): string => {
+  const others = holds.filter((name) => !reads.includes(name) && !writes.includes(name))
+  const parts = [["holds", others], ["reads", reads], ["writes", writes]] as const
+  const said = parts.filter(([, names]) => names.length > 0).map(([verb, names]) => `${verb} ${quoted(names)}`)
+  return said.length === 0 ? "holds nothing" : said.join(", ")
 }
 
 interface Standing {

@@ -101,6 +101,8 @@ const acquireEach = (
 const recordOf = (frame: Frame, { cost, definition }: Prepared, fiber: AnyFiber): Temporal | undefined => {
   if (definition.kind !== "temporal") return undefined
   const record = new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber)
+  // The frame is its own, so nobody else will give it back.
+  if (cost !== undefined && frame.fiber === fiber) record.heldBy(fiber.id)
   record.reserve()
   return record
 }

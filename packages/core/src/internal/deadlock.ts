@@ -2,7 +2,7 @@
  * Finds out, when somebody is about to wait, whether anyone is left who could ever give something back. Owned by
  * `TimeFrame`.
  *
- * Whoever waits for a pool or a budget waits for any of its holders. A holder can not give back while its own fiber waits;
+ * Whoever waits for a pool or a budget waits for any of its holders, and whoever waits for a turn for all who have one. A holder can not give back while its own fiber waits;
  * so there is a deadlock when all whom somebody waits for wait themselves, all the way round. It can only come about when
  * someone who holds something begins to wait, so nobody else pays for the search.
  */
@@ -18,6 +18,8 @@ export interface Held {
   readonly name: string
   /** The number of the fiber that has to give it back; `undefined`: somebody else may as well. */
   readonly holder: number | undefined
+  /** What it may do with it, where it is a turn. */
+  readonly turn?: "read" | "write"
 }
 
 /** Whoever has some of it can make room by giving it back. */
@@ -48,6 +50,10 @@ export interface Waiter {
   readonly source: Source
   /** Where it stands, as errors show it. */
   readonly place: string
+  /** What it waits to do, where it waits for a turn. */
+  readonly turn?: "read" | "write"
+  /** Who comes first and waits for the same holders, where it would not wait for those itself. */
+  readonly behind?: Waiter | undefined
 }
 
 /** Who holds something and waits, by the number of the fiber. */
@@ -100,7 +106,8 @@ export const wouldDeadlock = (waiter: Waiter): ReadonlyArray<Waiter> | undefined
 const stuckWith = (waiter: Waiter): Set<Waiter> => {
   const stuck = new Set([waiter])
   const rooms = new Set<Room>()
-  for (const { source: { room } } of stuck) {
+  for (const { behind, source: { room } } of stuck) {
+    if (behind !== undefined) stuck.add(behind)
     if (rooms.has(room)) continue
     rooms.add(room)
     for (const held of room.held) {
@@ -151,18 +158,37 @@ export const leave = (waiter: Waiter): void => {
 }
 
 /** Who holds what and waits for what, as an error tells of it; of many the last ones. */
-export const inWords = (cycle: ReadonlyArray<Waiter>, most: number) => {
-  const held = new Map<number, Set<string>>()
+export const inWords = (cycle: ReadonlyArray<Waiter>, most: number): ReadonlyArray<Words> => {
+  const heldBy = new Map<number, Array<Held>>()
   for (const room of new Set(cycle.map(({ source }) => source.room))) {
-    for (const { holder, name } of room.held) {
-      if (holder === undefined) continue
-      const names = held.get(holder)
-      if (names === undefined) held.set(holder, new Set([name]))
-      else names.add(name)
+    for (const held of room.held) {
+      if (held.holder === undefined) continue
+      const others = heldBy.get(held.holder)
+      if (others === undefined) heldBy.set(held.holder, [held])
+      else others.push(held)
     }
   }
   return cycle.slice(-most).map((waiter) => {
-    const holds = new Set(stalled(waiter).flatMap(({ id }) => Array.from(held.get(id) ?? [])))
-    return { frame: waiter.place, holds: Array.from(holds), waitsFor: waiter.source.name }
+    const held = stalled(waiter).flatMap(({ id }) => heldBy.get(id) ?? [])
+    const { place: frame, source: { name: waitsFor }, turn } = waiter
+    const said: Words = { frame, holds: namesOf(held), waitsFor }
+    const reads = namesOf(held.filter(({ turn }) => turn === "read"))
+    const writes = namesOf(held.filter(({ turn }) => turn === "write"))
+    if (reads.length > 0) said.reads = reads
+    if (writes.length > 0) said.writes = writes
+    if (turn !== undefined) said.turn = turn
+    return said
   })
 }
+
+/** One of them. */
+interface Words {
+  frame: string
+  holds: ReadonlyArray<string>
+  reads?: ReadonlyArray<string>
+  writes?: ReadonlyArray<string>
+  waitsFor: string
+  turn?: "read" | "write"
+}
+
+const namesOf = (held: ReadonlyArray<Held>): ReadonlyArray<string> => Array.from(new Set(held.map(({ name }) => name)))

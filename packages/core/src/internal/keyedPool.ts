@@ -104,7 +104,7 @@ export class KeyedPool {
     pool.frame.whenClosed(() => this.forget(key, pool))
     pool.successor = () => this.poolOf(key, input)
     let isNew = true
-    pool.watch(() => !isNew && this.endUnused(pool))
+    pool.changes.watch(() => !isNew && this.endUnused(pool))
     isNew = false
     return pool
   }

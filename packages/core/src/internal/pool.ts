@@ -92,7 +92,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   protected readonly growth: Growth
   protected readonly care: Care
   /** Whenever an item has come or gone, or someone has given one back. */
-  protected readonly changes = new Changes()
+  readonly changes = new Changes()
 
   constructor(parts: Parts) {
     const { config, definition, frame, size } = parts

@@ -72,7 +72,7 @@ class Ending extends Owned implements PoolEnding {
       if (!this.isOver) this.arm(() => this.leaveBehind(closer))
     })
     let isInline = true
-    pool.watch(() => {
+    pool.changes.watch(() => {
       if (pool.phase === "draining" && pool.awaited === 0) pool.shut()
       if ((pool.phase === "draining" || pool.total > 0) && !this.isOver) return false
       if (this.isOver) return true
@@ -163,7 +163,7 @@ export const openPool = (plan: Plan): Effect.Effect<OwnedPool, unknown, any> =>
 /** Waits for the first items; if one can not be made, there is no pool. */
 const warm = (pool: OwnedPool): Effect.Effect<OwnedPool, unknown> => {
   const warmed = Effect.callback<OwnedPool, unknown>((resume) => {
-    pool.watch(() => {
+    pool.changes.watch(() => {
       const { creationFailure, phase } = pool
       if (creationFailure !== undefined) resume(Exit.failCause(creationFailure))
       else if (phase === "open" && pool.total - pool.creating < pool.size.min) return false

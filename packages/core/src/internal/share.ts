@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
+import { Turn } from "./access.ts"
 import { decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
@@ -42,11 +43,11 @@ export class Share<A = any> extends Allocation<A> {
   }
 
   get read() {
-    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(false, f)
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn("read", f)
   }
 
   get write() {
-    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn(true, f)
+    return <B, E, R>(f: (value: A) => Effect.Effect<B, E, R>) => this.turn("write", f)
   }
 
   protected undo(): Effect.Effect<void> | undefined {
@@ -77,16 +78,24 @@ export class Share<A = any> extends Allocation<A> {
   }
 
   /** Runs the body in its turn; the value stays at least until then. */
-  private turn<B, E, R>(write: boolean, f: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, any, R> {
+  private turn<B, E, R>(kind: "read" | "write", f: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, any, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.suspend((): Effect.Effect<B, any, R> => {
-        if (!this.isLive) return Effect.fail(this.gone())
+      Effect.withFiber((fiber): Effect.Effect<B, any, R> => {
+        if (!this.isLive) return Exit.fail(this.gone())
         const shared = this.shared!
+        const access = shared.access!
         const { value } = this
+        const turn = new Turn(access, kind, this.id, fiber)
+        const refused = access.ask(turn)
+        if (refused !== undefined) return Exit.fail(refused)
         shared.enter()
+        const body = restore(Effect.suspend(() => f(value)))
         return Effect.onExitPrimitive(
-          restore(shared.access!.take(write, Effect.suspend(() => f(value)))),
-          () => shared.leave(),
+          turn.isWaiting ? Effect.flatMap(restore(turn.awaited), () => body) : body,
+          () => {
+            access.end(turn)
+            return shared.leave()
+          },
           true
         )
       })

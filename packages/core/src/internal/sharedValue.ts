@@ -80,7 +80,7 @@ export class SharedValue {
     this.root = root
     this.definition = definition
     this.params = params
-    this.access = definition.access === "readWrite" ? new Access() : undefined
+    this.access = definition.access === "readWrite" ? new Access(definition.name, root.registry) : undefined
     const options = { name: definition.name, timeout: Infinity, budget: undefined, gracePeriod: undefined }
     const frame = new ValueFrame(root, root.registry, options, fiber.context)
     frame.value = this
