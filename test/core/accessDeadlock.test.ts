@@ -159,6 +159,23 @@ describe("A wait for a turn", () => {
       assert.isTrue(Exit.isSuccess(two.pollUnsafe()!))
     }).pipe(inFrame("server"), managed()))
 
+  it.effect("is forgotten when its time is over, and who asked for it goes on with what it has", () =>
+    Effect.gen(function*() {
+      const [a, b] = [yield* valueOf("a"), yield* valueOf("b")]
+      const [keep, go] = [yield* Latch.make(), yield* Latch.make()]
+      const impatient = TimeFrame.run(b.write(ok), { name: "impatient", timeout: 5 })
+      const two = yield* start(b.write(() => Effect.andThen(go.await, a.write(ok))))
+      const one = yield* start(a.write(() => Effect.andThen(Effect.exit(impatient), keep.await)))
+      yield* settle
+      yield* TestClock.adjust(5)
+      yield* settle
+      yield* go.open
+      yield* settle
+      assert.isUndefined(two.pollUnsafe())
+      yield* keep.open
+      yield* Fiber.joinAll([one, two])
+    }).pipe(inFrame("server"), managed()))
+
   it.effect("that was served is none any more", () =>
     Effect.gen(function*() {
       const [a, b] = [yield* valueOf("a"), yield* valueOf("b")]
