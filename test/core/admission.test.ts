@@ -82,11 +82,21 @@ describe("A frame with admission", () => {
     Effect.gen(function*() {
       const { ask, learn } = makeSlow()
       assert.isUndefined(yield* ask(100))
+      // The one that was given up when nothing was known tells something as well.
       yield* learn(3)
-      // The one that was given up tells something as well.
       assert.isUndefined(yield* ask(100))
+      yield* learn(1)
       assert.isDefined(yield* ask(100))
       assert.isUndefined(yield* ask(100, { minimumSamples: 6 }))
+    }).pipe(managed()))
+
+  it.effect("does not take those for known that were given up early", () =>
+    Effect.gen(function*() {
+      const { ask, learn } = makeSlow()
+      yield* learn(4)
+      for (let index = 0; index < 10; index++) assert.isUndefined(yield* ask(100))
+      yield* learn(1)
+      assert.isDefined(yield* ask(100))
     }).pipe(managed()))
 
   it.effect("refuses nobody where it does not say so, and nothing where nothing is slow", () =>

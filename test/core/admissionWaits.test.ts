@@ -223,6 +223,17 @@ describe("A budget that is waited for, asked from a frame with admission,", () =
       assert.deepInclude(error?.refused, { expected: 200, left: 199, unit: "desks" })
     }).pipe(TimeFrame.run({ name: "office", budget: { desks: 1 }, exhausted: "wait" }), managed()))
 
+  it.effect("lets a probe of a slow acquisition wait its turn", () =>
+    Effect.gen(function*() {
+      const Slow = ResourceDefinition.temporal("slow", { cost: () => ({ desks: 1 }), acquire: () => Effect.sleep(500) })
+      const slow = ResourceManager.use(Slow, () => Effect.void)
+      for (let index = 0; index < 5; index++) yield* runAll(1, within(patient)(slow), 500)
+      yield* TestClock.adjust(1000)
+      yield* start(within(patient)(use))
+      assert.isUndefined(yield* refusedOf(within(250)(slow)))
+      assert.isDefined(yield* refusedOf(within(250)(slow)))
+    }).pipe(TimeFrame.run({ name: "office", budget: { desks: 1 }, exhausted: "wait" }), managed()))
+
   it.effect("knows of a rate when it will be back, without having seen any", () =>
     Effect.gen(function*() {
       const Call = ResourceDefinition.temporal("call", { cost: () => ({ tokens: 10 }), acquire: () => Effect.void })

@@ -50,7 +50,7 @@ export class Applicant {
   readonly now: number
   private readonly limiting: Frame
   /** How much time there is. */
-  private readonly left: number
+  readonly left: number
 
   private constructor(frame: Frame, policy: Admission, limiting: Frame) {
     this.frame = frame
@@ -161,8 +161,10 @@ export const refuseWait = (
   const { most, slowest, time } = acquisitions(applicant, definitions)
   const wait = waitFor(applicant, ledger, cost[ledger.unit]!, queueing)
   const { unit } = ledger
-  const decisive = wait.time > most ? wait.recent : slowest
-  const expected = wait.time + time
+  // Where the acquisition alone would take too long, it has been let through as a probe: then only the wait counts.
+  const isProbe = time > applicant.left
+  const expected = isProbe ? wait.time : wait.time + time
+  const decisive = isProbe || wait.time > most ? wait.recent : slowest
   if (!applicant.isTooLate(expected, decisive)) return undefined
   return refuse(applicant, definitions, expected, holdersOfUnit(ledger.owner as Frame, unit), unit)
 }

@@ -53,9 +53,15 @@ export class Recent {
     this.learn(value, now)
   }
 
-  /** One was given up that would have taken at least so long: it tells something only if that is longer than expected. */
+  /**
+   * One was given up that would have taken at least so long. That tells something only if it is longer than expected;
+   * otherwise what is known stays as it is, and is no older than that.
+   */
   addAtLeast(took: number, now: number): void {
-    this.learn(Math.max(whole(took), this.isForgotten(now) ? 0 : this.mean), now)
+    const value = whole(took)
+    if (value >= this.mean || this.isForgotten(now)) return this.learn(value, now)
+    this.weight = Math.min(most, this.weightAt(now) + 1)
+    this.weighedAt = now
   }
 
   private learn(value: number, now: number): void {
