@@ -8,7 +8,9 @@
 export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: ReadonlyArray<ReadonlyArray<string>>]> = [
   [
     "words",
-    ["Cost", "Deadline", "internal/list", "internal/recent"]
+    ["Cost", "Deadline", "internal/list", "internal/recent", "internal/sampling"],
+    ["internal/callSite"],
+    ["CallSite"]
   ],
   [
     "facts",
@@ -41,8 +43,9 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "door",
-    ["internal/access", "internal/allocation"],
-    ["internal/allocate"],
+    ["internal/access", "internal/trace"],
+    ["internal/allocation"],
+    ["internal/allocate", "internal/handle"],
     ["Allocation"]
   ],
   [

@@ -91,6 +91,7 @@ describe("All of these", () => {
     const {
       Allocation,
       Budget,
+      CallSite,
       ResourceCatalog,
       ResourceDefinition,
       ResourceManager,
@@ -101,6 +102,7 @@ describe("All of these", () => {
     const modules = {
       Allocation,
       Budget,
+      CallSite,
       ResourceCatalog,
       ResourceDefinition,
       ResourceManager,

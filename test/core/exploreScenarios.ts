@@ -1,4 +1,12 @@
-import { Allocation, ResourceCatalog, ResourceDefinition, ResourceManager, Snapshot, TimeFrame } from "@chronovyan/core"
+import {
+  Allocation,
+  CallSite,
+  ResourceCatalog,
+  ResourceDefinition,
+  ResourceManager,
+  Snapshot,
+  TimeFrame
+} from "@chronovyan/core"
 import { Duration, Effect, Exit, Stream } from "effect"
 import type { Scope } from "effect"
 import { define, moment, noStage, toil, tries, work } from "./exploreWorld.ts"
@@ -58,6 +66,37 @@ const frames = [
         yield* work(two.value)
         yield* tries(one.release)
       }).pipe(run("third"))
+    })
+  }),
+  define({
+    name: "tracked handles, from when their tracking comes and goes",
+    covers: ["ResourceManager.trackHandles", "CallSite.sample", "Allocation.transfer", "ResourceManager.allocateAll"],
+    stage: () => Effect.sync((): { handle: Handle | undefined } => ({ handle: undefined })),
+    fibers: (world, stage) => ({
+      owner: Effect.gen(function*() {
+        const outer = yield* TimeFrame.current
+        yield* Effect.gen(function*() {
+          yield* ResourceManager.trackHandles()
+          yield* CallSite.sample()
+          const kept = yield* ResourceManager.allocate(world.Thing)
+          yield* work(kept.value)
+          stage.handle = kept
+          const [one] = yield* ResourceManager.allocateAll([[world.Thing], [world.Scoped]])
+          yield* toil(one.value)
+          yield* Allocation.transfer(one, outer)
+          yield* moment
+        }).pipe(run("inner"))
+        if (stage.handle?.isLive === true) world.wrong("it lives after its frame")
+      }).pipe(run("outer")),
+      other: Effect.suspend(() => stage.handle === undefined ? moment : releaseTwice(stage.handle)).pipe(
+        Effect.repeat({ times: 2 })
+      ),
+      third: ResourceManager.use(world.Thing, undefined, toil).pipe(
+        Effect.andThen(ResourceManager.allocate(world.Thing)),
+        run("third"),
+        Effect.tap(ResourceManager.trackHandles({ every: 2 })),
+        Effect.scoped
+      )
     })
   }),
   define({

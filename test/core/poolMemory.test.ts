@@ -2,20 +2,10 @@ import { ResourcePool } from "@chronovyan/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { findGc } from "./collecting.ts"
 import { settle, start } from "./fixtures.ts"
 import { countingClock, hold, makeStock, queueUp } from "./poolFixtures.ts"
 
-const findGc = (): (() => void) | undefined => {
-  if (typeof globalThis.gc === "function") return () => void globalThis.gc!()
-  try {
-    setFlagsFromString("--expose-gc")
-    return runInNewContext("gc") as () => void
-  } catch {
-    return undefined
-  }
-}
 const gc = findGc()
 
 /** Collects until it is gone, for a while. */

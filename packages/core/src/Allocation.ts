@@ -13,6 +13,7 @@ import type { Refused } from "./internal/allocate.ts"
 import * as internal from "./internal/allocation.ts"
 import { refuseFor } from "./internal/charging.ts"
 import type { Frame } from "./internal/frame.ts"
+import { recordOf } from "./internal/handle.ts"
 import { move } from "./internal/ledger.ts"
 import type { AllocationReleased, BudgetExceeded, FrameClosed, WouldDeadlock } from "./ResourceError.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
@@ -101,7 +102,7 @@ export const transfer: {
   2,
   (self: Handle, to: TimeFrame) =>
     Effect.suspend((): Effect.Effect<void, FrameClosed | BudgetExceeded | AllocationReleased> => {
-      const allocation = self as unknown as internal.Allocation
+      const allocation = recordOf(self)
       const frame = to as Frame
       if (!allocation.isLive) return Exit.fail(allocation.gone())
       if (frame === allocation.frame) return Exit.void

@@ -2,6 +2,7 @@
  * Definitions by name, for configuration and calls over the wire.
  */
 import * as Effect from "effect/Effect"
+import { sampling, siteOf } from "./internal/callSite.ts"
 import type * as ResourceDefinition from "./ResourceDefinition.ts"
 import { UnknownResource } from "./ResourceError.ts"
 import type { BudgetExceeded, FrameClosed, InvalidParams } from "./ResourceError.ts"
@@ -71,9 +72,10 @@ export const make = <const Ds extends ReadonlyArray<ResourceDefinition.Any>>(
   const names = Array.from(byName.keys())
   const allocateUnknown = (name: string, params?: unknown): Effect.Effect<any, any, any> => {
     const definition = byName.get(name)
+    const site = sampling.isOn ? siteOf(allocateUnknown) : undefined
     return definition === undefined
       ? Effect.suspend(() => Effect.fail(new UnknownResource({ resource: name, known: names })))
-      : ResourceManager.allocateUnknown(definition, params)
+      : ResourceManager.allocateUnknown(definition, params, site)
   }
   return { names, allocate: allocateUnknown, allocateUnknown } as ResourceCatalog<Ds[number]>
 }

@@ -93,6 +93,16 @@ export const BorrowOverdue = Schema.TaggedStruct("BorrowOverdue", { ...allocatio
 /** An item that was reported as overdue has come back after all. */
 export const OverdueReturned = Schema.TaggedStruct("OverdueReturned", { ...allocation, held: Schema.Number })
 
+/**
+ * The handle of an allocation was collected by the garbage collector, and nobody had given the allocation back. Told of
+ * handles that `ResourceManager.trackHandles` tracks, once that is noticed.
+ */
+export const HandleCollected = Schema.TaggedStruct("HandleCollected", {
+  ...allocation,
+  /** How long it has been held so far, in milliseconds. */
+  held: Schema.Number
+})
+
 /** The listener was too slow: this many events were dropped since the one before. */
 export const EventsDropped = Schema.TaggedStruct("EventsDropped", { at: Schema.Number, count: Schema.Int })
 
@@ -115,7 +125,8 @@ export const ResourceEvent = Schema.Union([
   Retired,
   BorrowOverdue,
   OverdueReturned,
-  EventsDropped
+  EventsDropped,
+  HandleCollected
 ])
 
 /**

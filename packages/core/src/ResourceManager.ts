@@ -9,12 +9,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Allocation from "./Allocation.ts"
 import * as Budget from "./Budget.ts"
 import { decode } from "./internal/allocate.ts"
 import { allocateEach } from "./internal/allocateAll.ts"
+import { sampling, siteOf } from "./internal/callSite.ts"
+import type { Site } from "./internal/callSite.ts"
 import type { Definition } from "./internal/definition.ts"
+import { handleOf, isTracking, track } from "./internal/handle.ts"
 import * as internal from "./internal/manager.ts"
 import * as observe from "./internal/observe.ts"
 import { Registry } from "./internal/registry.ts"
@@ -102,7 +106,7 @@ export const allocate = <D extends ResourceDefinition.Any>(
   Handle<D>,
   ResourceDefinition.Error<D> | FrameClosed,
   ResourceDefinition.Services<D> | TimeFrame
-> => allocateUnknown(definition, args[0]) as any
+> => allocateUnknown(definition, args[0], sampling.isOn ? siteOf(allocate) : undefined) as any
 
 /**
  * For a catalog, which finds the types by name.
@@ -111,11 +115,16 @@ export const allocate = <D extends ResourceDefinition.Any>(
  */
 export const allocateUnknown = (
   definition: ResourceDefinition.Any,
-  params: unknown
+  params: unknown,
+  site: Site | undefined
 ): Effect.Effect<unknown, any, any> => {
   const recipe = definition as unknown as Definition
   const allocateOne = strategies[recipe.kind]
-  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, undefined))
+  return Effect.uninterruptibleMask((restore) => {
+    const fiber = Fiber.getCurrent()!
+    const allocation = allocateOne(recipe, params, fiber, restore, undefined, site)
+    return isTracking() ? Effect.map(allocation, (record) => handleOf(record, fiber)) : allocation
+  })
 }
 
 /**
@@ -141,14 +150,15 @@ export const use: {
   >
 } = (
   definition: ResourceDefinition.Any,
-  paramsOrUse: unknown,
-  use?: (value: any) => Effect.Effect<any, any, any>
+  paramsOrBody: unknown,
+  body?: (value: any) => Effect.Effect<any, any, any>
 ): any => {
   const recipe = definition as unknown as Definition
-  const params = use === undefined ? undefined : paramsOrUse
-  const f = use ?? paramsOrUse as (value: any) => Effect.Effect<any, any, any>
+  const params = body === undefined ? undefined : paramsOrBody
+  const f = body ?? paramsOrBody as (value: any) => Effect.Effect<any, any, any>
   const allocateOne = strategies[recipe.kind]
-  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, f))
+  const site = sampling.isOn ? siteOf(use) : undefined
+  return Effect.uninterruptibleMask((restore) => allocateOne(recipe, params, Fiber.getCurrent()!, restore, f, site))
 }
 
 /** A definition with its params, as `allocateAll` takes them. */
@@ -165,10 +175,17 @@ export const allocateAll = <const Ds extends ReadonlyArray<ResourceDefinition.An
   { readonly [I in keyof Ds]: Handle<Ds[I]> },
   ResourceDefinition.Error<Ds[number]> | FrameClosed,
   ResourceDefinition.Services<Ds[number]> | TimeFrame
-> =>
-  Effect.uninterruptibleMask((restore) =>
-    allocateEach(requests as unknown as ReadonlyArray<readonly [Definition, unknown?]>, restore, Fiber.getCurrent()!)
-  ) as any
+> => {
+  const parts = requests as unknown as ReadonlyArray<readonly [Definition, unknown?]>
+  const site = sampling.isOn ? siteOf(allocateAll) : undefined
+  return Effect.uninterruptibleMask((restore): Effect.Effect<any, any, any> => {
+    const fiber = Fiber.getCurrent()!
+    const allocations = allocateEach(parts, restore, fiber, site)
+    return isTracking()
+      ? Effect.map(allocations, (records) => records.map((record) => handleOf(record, fiber)))
+      : allocations
+  })
+}
 
 /**
  * Ends a persistent or shared value, or all of the definition when no params are given. New users get a new value from
@@ -205,6 +222,31 @@ export const snapshot: Effect.Effect<Snapshot, never, ResourceManager> = Effect.
 export const events: Stream.Stream<ResourceEvent, never, ResourceManager> = Stream.unwrap(
   Effect.map(ResourceManager, (manager) => internal.rootOf(manager).registry.events.stream)
 )
+
+/**
+ * What handles can be tracked.
+ */
+export interface TrackOptions {
+  /** One in so many, on average and at irregular intervals; a whole number of at least 1. Default: 1, all of them. */
+  readonly every?: number | undefined
+}
+
+/**
+ * Tells of handles that are dropped, until the current `Scope` closes: when the garbage collector has taken the handle of
+ * an allocation that nobody has given back, there is a `HandleCollected` among the events, and the allocation is
+ * `collected` in snapshots. It is held until its frame ends all the same.
+ *
+ * Tracked are the handles that `allocate`, `allocateAll` and catalogs give from now on, of temporal definitions and of
+ * pools; those of persistent and shared values are nobody's to lose. Who keeps the value may well drop the handle: so it is
+ * a hint, and says most in frames that live for long. It comes when the garbage collector does, which may be late or
+ * never.
+ *
+ * To track one costs about a microsecond, and some memory for as long as it is held. A wrong `every` is a defect.
+ */
+export const trackHandles = (
+  options: TrackOptions = {}
+): Effect.Effect<void, never, ResourceManager | Scope.Scope> =>
+  Effect.flatMap(ResourceManager, (manager) => track(internal.rootOf(manager).registry, options.every ?? 1))
 
 /**
  * Provides a manager. It closes with the layer: whatever is still open then is released, persistent values last.

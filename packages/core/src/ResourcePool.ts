@@ -14,6 +14,8 @@ import { hasProperty } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { decode } from "./internal/allocate.ts"
 import { GetLease, UseLease } from "./internal/borrow.ts"
+import { sampling, siteOf } from "./internal/callSite.ts"
+import type { Site } from "./internal/callSite.ts"
 import { Definition } from "./internal/definition.ts"
 import { KeyedPool as Keyed, openKeyed, PoolOfKey } from "./internal/keyedPool.ts"
 import type { StatsOfKey } from "./internal/keyedPool.ts"
@@ -256,16 +258,28 @@ export const use: {
     self: ResourcePool<A, E>,
     f: (item: A) => Effect.Effect<B, E2, R2>
   ): Effect.Effect<B, E | E2, R2>
-} = dual(2, (self: Any, f: (item: any) => Effect.Effect<any, any, any>) => {
+} = (selfOrBody: any, body?: any): any => {
+  // Not `dual`: what it puts on the stack would be in the way.
+  const site = sampling.isOn ? siteOf(use) : undefined
+  return body === undefined ? (self: Any) => useOf(self, selfOrBody, site) : useOf(selfOrBody, body, site)
+}
+
+const useOf = (
+  self: Any,
+  f: (item: any) => Effect.Effect<any, any, any>,
+  site: Site | undefined
+): Effect.Effect<any, any, any> => {
   const pool = self as unknown as Lending
-  return Effect.withFiber((fiber) => new UseLease(pool, fiber, f).borrow)
-})
+  return Effect.withFiber((fiber) => new UseLease(pool, fiber, f, site).borrow)
+}
 
 /**
  * Borrows an item until the current `Scope` closes.
  */
-export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.withFiber((fiber) => new GetLease(self as unknown as Lending, fiber).borrow)
+export const get = <A, E>(self: ResourcePool<A, E>): Effect.Effect<A, E, Scope.Scope> => {
+  const site = sampling.isOn ? siteOf(get) : undefined
+  return Effect.withFiber((fiber) => new GetLease(self as unknown as Lending, fiber, site).borrow)
+}
 
 /**
  * Closes an item as soon as nobody uses it, and lends it to nobody until then; another one takes its place when it is

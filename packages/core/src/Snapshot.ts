@@ -51,7 +51,12 @@ export class FrameState extends Schema.Class<FrameState>("@chronovyan/core/Snaps
   openedAt: Schema.Number,
   /** `null` when there is none. */
   deadline: Schema.NullOr(Schema.Number),
-  budgets: Schema.Array(BudgetState)
+  budgets: Schema.Array(BudgetState),
+  /**
+   * Present when the fiber has ended that has to end it: that of its body. A frame of `TimeFrame.make` has none: there it is
+   * the fiber that made it, as long as no other has entered it.
+   */
+  abandoned: Schema.optionalKey(Schema.Boolean)
 }) {}
 
 /** Something that is held. */
@@ -73,7 +78,21 @@ export class AllocationState extends Schema.Class<AllocationState>("@chronovyan/
   fiber: Schema.optionalKey(Schema.Int),
   /** An item of a pool: the frame of the pool. */
   poolId: Schema.optionalKey(Schema.Int),
-  callSite: Schema.optionalKey(Schema.String)
+  /**
+   * Where in the program it was asked for: the function and its place when it is {@link AllocationState.sampled}, otherwise
+   * the name of the `Effect.fn` or span around it; absent when that is not known.
+   */
+  callSite: Schema.optionalKey(Schema.String),
+  /** Present when it is one of those whose place `CallSite.sample` picked to look at. */
+  sampled: Schema.optionalKey(Schema.Boolean),
+  /** Present when its handle was collected by the garbage collector: see `ResourceManager.trackHandles`. */
+  collected: Schema.optionalKey(Schema.Boolean),
+  /**
+   * Present when it is held though the fiber has ended that has to give it back: the one that its frame belongs to, the one
+   * that borrowed it from a pool, or when its handle is tracked the one that allocated it. A hint: others may have got hold
+   * of it meanwhile, or of the scope that it ends with.
+   */
+  abandoned: Schema.optionalKey(Schema.Boolean)
 }) {}
 
 /** Someone who waits for an item of a pool, or for a budget. */
@@ -399,13 +418,16 @@ const waiterLine = (waiter: WaiterState, at: number, source: FrameState | undefi
   return `${what} for ${duration(at - since)}, ${place(position)}${site}`
 }
 
+const abandoned = (state: FrameState | AllocationState): string => state.abandoned === true ? "  abandoned" : ""
+
 const frameLine = (frame: FrameState, at: number, about: string): string => {
   if (frame.parent === null) return `manager${list(frame.budgets.map(budget))}`
   const times = [`${frame.phase === "open" ? "" : `${frame.phase}, `}open ${duration(at - frame.openedAt)}`]
   if (frame.deadline !== null) {
     times.push(frame.deadline >= at ? `${duration(frame.deadline - at)} left` : `${duration(at - frame.deadline)} late`)
   }
-  return `${text(frame.name)}${list(about === "" ? [] : [about])}${list(times)}${list(frame.budgets.map(budget))}`
+  return `${text(frame.name)}${list(about === "" ? [] : [about])}${list(times)}${list(frame.budgets.map(budget))}` +
+    abandoned(frame)
 }
 
 const verbs = { charged: "charged for", acquiring: "acquiring for", live: "held", releasing: "releasing for" }
@@ -416,9 +438,10 @@ const allocationLine = (allocation: AllocationState, at: number, waiter: WaiterS
   const before = waiter === undefined ? "" : `, ${place(waiter.position)}`
   const cost = Object.entries(allocation.cost).map(([unit, amount]) => `${text(unit)} ${number.format(amount)}`)
   const origin = allocation.orphaned ? `  outlived ${text(allocation.frame)}` : ""
-  const site = allocation.callSite === undefined ? "" : `  (${text(allocation.callSite)})`
+  const site = allocation.callSite === undefined ? "" : `  at ${text(allocation.callSite)}`
+  const collected = allocation.collected === true ? "  handle collected" : ""
   return `${text(allocation.resource)} #${allocation.id}  ${verb} ${duration(at - allocation.since)}${before}` +
-    `${list(cost)}${origin}${site}`
+    `${list(cost)}${origin}${collected}${abandoned(allocation)}${site}`
 }
 
 interface Node {

@@ -227,6 +227,7 @@ export const make = (
     const parent = nearest(around(fiber.context), (frame) => frame.phase === "open")
     const frame = new Frame(parent, parent.registry, decoded, fiber.context)
     frame.context = internal.inFrame(fiber.context, TimeFrame, frame)
+    frame.maker = new WeakRef(fiber)
     frame.open()
     const outer = Context.getUnsafe(fiber.context, Scope.Scope)
     // The scope of the frame around it ends it anyway.

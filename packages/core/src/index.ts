@@ -1,5 +1,6 @@
 export * as Allocation from "./Allocation.ts"
 export * as Budget from "./Budget.ts"
+export * as CallSite from "./CallSite.ts"
 export * as Cost from "./Cost.ts"
 export * as Deadline from "./Deadline.ts"
 export * as ResourceCatalog from "./ResourceCatalog.ts"

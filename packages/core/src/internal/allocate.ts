@@ -16,6 +16,7 @@ import { mayRefuse, refuseAcquisition } from "./admission.ts"
 import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { chargeOrWait } from "./budgetWait.ts"
+import type { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
@@ -107,14 +108,15 @@ export const allocateIn = (
   params: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): Effect.Effect<any, any, any> => {
-  if (definition.cost === undefined) return acquireIn(frame, definition, params, undefined, fiber, restore, use)
+  if (definition.cost === undefined) return acquireIn(frame, definition, params, undefined, fiber, restore, use, site)
   const cost = definition.cost(params)
   const waits = chargeOrWait(frame, cost, definition.name, definition, fiber, restore)
-  if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use)
+  if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
   return Effect.flatMap(waits, () => {
-    if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use)
+    if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
     refund(frame.ledgers, cost)
     return refuseClosed(frame, definition.name)
   })
@@ -128,10 +130,11 @@ const acquireIn = (
   cost: Cost | undefined,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): Effect.Effect<any, any, any> => {
   const statistics = frame.registry.statisticsOf(definition)
-  const record = new Temporal(definition, statistics, cost, frame, fiber)
+  const record = new Temporal(definition, statistics, cost, frame, fiber, site)
   // What somebody has by a handle may be given back by others, unless the frame is its own.
   if (cost !== undefined && (use !== undefined || frame.fiber === fiber)) record.heldBy(fiber.id)
   return deliver(record, acquisitionOf(record, params, restore), fiber, restore, use)
@@ -143,12 +146,13 @@ export const allocateTemporal = (
   input: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const params = definition.decode === undefined ? noParams : decode(definition, input)
   if (Exit.isFailure(params)) return params
   const refused = mayRefuse(frame) ? refuseAcquisition(frame, fiber, [definition]) : undefined
-  return refused ?? allocateIn(frame, definition, params.value, fiber, restore, use)
+  return refused ?? allocateIn(frame, definition, params.value, fiber, restore, use, site)
 }

@@ -11,6 +11,7 @@ import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { borrowIn } from "./borrow.ts"
 import { chargeOrWait } from "./budgetWait.ts"
+import type { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
@@ -32,7 +33,8 @@ interface Part {
 export const allocateEach = (
   requests: ReadonlyArray<readonly [Definition, unknown?]>,
   restore: Restore,
-  fiber: AnyFiber
+  fiber: AnyFiber,
+  site: Site | undefined
 ): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
   const frame = frameOf(fiber)
   const definitions = requests.map(([definition]) => definition)
@@ -51,9 +53,9 @@ export const allocateEach = (
   const refused = mayRefuse(frame) ? refuseAcquisition(frame, fiber, definitions) : undefined
   if (refused !== undefined) return refused
   const waits = chargeOrWait(frame, cost, names, definitions, fiber, restore)
-  if (waits === undefined) return acquireEach(frame, prepared, restore, fiber)
+  if (waits === undefined) return acquireEach(frame, prepared, restore, fiber, site)
   return Effect.flatMap(waits, () => {
-    if (frame.phase === "open") return acquireEach(frame, prepared, restore, fiber)
+    if (frame.phase === "open") return acquireEach(frame, prepared, restore, fiber, site)
     refund(frame.ledgers, cost)
     return refuseClosed(frame, names)
   })
@@ -64,15 +66,16 @@ const acquireEach = (
   frame: Frame,
   prepared: ReadonlyArray<Prepared>,
   restore: Restore,
-  fiber: AnyFiber
+  fiber: AnyFiber,
+  site: Site | undefined
 ): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
-  const waiting = prepared.map((part): Part => ({ part, record: recordOf(frame, part, fiber) })).reverse()
+  const waiting = prepared.map((part): Part => ({ part, record: recordOf(frame, part, fiber, site) })).reverse()
   const held: Array<Allocation> = []
 
   const acquireNext = (): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
     const next = waiting.pop()
     if (next === undefined) return Exit.succeed(held)
-    return Effect.matchCauseEffect(acquirePart(frame, next, fiber, restore), {
+    return Effect.matchCauseEffect(acquirePart(frame, next, fiber, restore, site), {
       onSuccess: (allocation) => {
         held.push(allocation)
         return Effect.matchCauseEffect(restore(Effect.void), {
@@ -98,9 +101,14 @@ const acquireEach = (
   return acquireNext()
 }
 
-const recordOf = (frame: Frame, { cost, definition }: Prepared, fiber: AnyFiber): Temporal | undefined => {
+const recordOf = (
+  frame: Frame,
+  { cost, definition }: Prepared,
+  fiber: AnyFiber,
+  site: Site | undefined
+): Temporal | undefined => {
   if (definition.kind !== "temporal") return undefined
-  const record = new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber)
+  const record = new Temporal(definition, frame.registry.statisticsOf(definition), cost, frame, fiber, site)
   // The frame is its own, so nobody else will give it back.
   if (cost !== undefined && frame.fiber === fiber) record.heldBy(fiber.id)
   record.reserve()
@@ -111,14 +119,15 @@ const acquirePart = (
   frame: Frame,
   { part: { definition, params }, record }: Part,
   fiber: AnyFiber,
-  restore: Restore
+  restore: Restore,
+  site: Site | undefined
 ): Effect.Effect<Allocation, any, any> => {
   if (frame.phase !== "open") {
     record?.abandon()
     return refuseClosed(frame, definition.name)
   }
-  if (definition.kind === "pool") return borrowIn(frame, definition, fiber, restore, undefined)
-  if (record === undefined) return shareIn(frame, definition, params, fiber, restore, undefined)
+  if (definition.kind === "pool") return borrowIn(frame, definition, fiber, restore, undefined, site)
+  if (record === undefined) return shareIn(frame, definition, params, fiber, restore, undefined, site)
   record.begin()
   return deliver(record, acquisitionOf(record, params, restore), fiber, restore, undefined)
 }

@@ -22,15 +22,17 @@ import type { Cost } from "../Cost.ts"
 import { sum, zero } from "../Cost.ts"
 import { AllocationReleased, FrameClosed } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
+import { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn, attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
-import type { Closer, Facts } from "./owned.ts"
+import type { Closer, Facts, Marks } from "./owned.ts"
 import { closeFrame } from "./run.ts"
 import type { Statistics } from "./statistics.ts"
+import { Trace } from "./trace.ts"
 
 export const TypeId = "~chronovyan/core/Allocation"
 
@@ -56,7 +58,7 @@ export abstract class Allocation<A = any> extends Owned {
   frame: Frame
   /** What its release runs in. */
   context: Context.Context<never>
-  private readonly site: StackFrame | undefined
+  private site: Site | StackFrame | Trace | undefined
   /** The number of the fiber that has to give it back; 0: somebody else may as well, or nobody pays for it. */
   private holder = 0
   private state = acquiring
@@ -73,7 +75,8 @@ export abstract class Allocation<A = any> extends Owned {
     statistics: Statistics,
     cost: Cost | undefined,
     frame: Frame,
-    fiber: Fiber.Fiber<unknown, unknown>
+    fiber: Fiber.Fiber<unknown, unknown>,
+    site?: Site
   ) {
     super()
     const { registry } = frame
@@ -83,7 +86,7 @@ export abstract class Allocation<A = any> extends Owned {
     this.cost = cost
     this.frame = frame
     this.context = fiber.context
-    this.site = fiber.cache.stackFrame
+    this.site = site ?? fiber.cache.stackFrame
     this.since = registry.now()
     this.link(frame.owned)
   }
@@ -382,6 +385,30 @@ export abstract class Allocation<A = any> extends Owned {
       inner: undefined,
       context: this.context,
       callSite: this.site?.name
+    }
+  }
+
+  /** Its handle can be collected without it. */
+  track(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.site = new Trace(this.site as Site | StackFrame | undefined, fiber, this.frame)
+  }
+
+  /** Its handle was collected. */
+  dropped(): void {
+    if (this.state !== live) return
+    if (this.site instanceof Trace) this.site.isCollected = true
+    const { events } = this.frame.registry
+    const now = this.frame.registry.now()
+    if (events.active) events.tell({ _tag: "HandleCollected", ...this.stamp(now), held: now - this.since })
+  }
+
+  override marks(): Marks {
+    const { frame, site, state } = this
+    const trace = site instanceof Trace ? site : undefined
+    return {
+      sampled: (trace === undefined ? site : trace.site) instanceof Site,
+      collected: trace?.isCollected === true,
+      abandoned: state === live && (frame.isAbandoned || trace?.isAbandonedIn(frame) === true)
     }
   }
 

@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import { deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
+import type { Site } from "./callSite.ts"
 import { chargeTo } from "./charging.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
@@ -21,8 +22,8 @@ type AnyEffect = Effect.Effect<any, any, any>
 export class UseLease extends Lease {
   private readonly body: (item: any) => AnyEffect
 
-  constructor(lending: Lending, fiber: AnyFiber, body: (item: any) => AnyEffect) {
-    super(lending, fiber)
+  constructor(lending: Lending, fiber: AnyFiber, body: (item: any) => AnyEffect, site: Site | undefined) {
+    super(lending, fiber, site)
     this.body = body
   }
 
@@ -97,6 +98,14 @@ class AllocationLease extends Lease {
     return true
   }
 
+  override get id(): number {
+    return this.record.id
+  }
+
+  override get callSite(): string | undefined {
+    return this.record.facts().callSite
+  }
+
   protected conditionAtEnd(): undefined {}
 
   protected override enter(): void {}
@@ -159,21 +168,23 @@ export const allocateFromPool = (
   _: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
-): AnyEffect => borrowIn(frameOf(fiber), pool, fiber, restore, use)
+  use: Use | undefined,
+  site?: Site
+): AnyEffect => borrowIn(frameOf(fiber), pool, fiber, restore, use, site)
 
 export const borrowIn = (
   frame: Frame,
   pool: Definition,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): AnyEffect => {
   if (frame.phase !== "open") return refuseClosed(frame, pool.name)
   const cost = pool.cost?.(undefined)
   const refused = cost === undefined ? undefined : chargeTo(frame, cost, pool.name)
   if (refused !== undefined) return refused
-  const borrow = new Borrow(pool, frame.registry.statisticsOf(pool), cost, frame, fiber)
+  const borrow = new Borrow(pool, frame.registry.statisticsOf(pool), cost, frame, fiber, site)
   const lease = new AllocationLease(pool as Definition & Lending, fiber, borrow)
   borrow.lease = lease
   return deliver(borrow, restore(lease.borrow), fiber, restore, use)

@@ -68,6 +68,8 @@ export interface PoolFacts {
   readonly standing: PoolStanding
   readonly borrowing: Borrowing
   readonly counts: Readonly<PoolCounts>
+  /** What is lent to those outside of frames. */
+  readonly strays: Iterable<Owned>
   /** How many wait, those for whom an item is being checked included. */
   readonly awaited: number
   /** So many of those who wait at most, in the order in which they are served. */
@@ -140,6 +142,8 @@ export class Frame extends Owned implements Scope.Scope {
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** The fiber that waits for the body, if that runs on a fiber of its own. */
   caller: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** The fiber that made it, if it has no body: until it is entered by another one, that fiber has to see to its end. */
+  maker: WeakRef<Fiber.Fiber<unknown, unknown>> | undefined = undefined
   /** A frame outside has closed without it. */
   isOutlived = false
   /** It was closed while its body still ran, by someone who did not wait for that any longer; until the body ends. */
@@ -259,6 +263,14 @@ export class Frame extends Owned implements Scope.Scope {
   /** Does the body still run, or could it? */
   get isRunning(): boolean {
     return this.phase === "open" || this.phase === "expired"
+  }
+
+  /** Have the fibers ended that have to end it? */
+  get isAbandoned(): boolean {
+    const { caller, fiber, maker } = this
+    if (!this.isRunning) return false
+    if (maker !== undefined) return isOver(maker.deref())
+    return fiber !== undefined && isOver(fiber) && (caller === undefined || isOver(caller))
   }
 
   /** Does the fiber end when a deadline of this frame or of one outside passes? Known for one that all of them share. */
@@ -495,6 +507,10 @@ export class Frame extends Owned implements Scope.Scope {
     for (const tell of told ?? []) tell()
   }
 }
+
+/** Has it ended, or been forgotten by all? */
+const isOver = (fiber: Fiber.Fiber<unknown, unknown> | undefined): boolean =>
+  fiber === undefined || fiber.pollUnsafe() !== undefined
 
 /** The frame, or the nearest one outside of which that is true; the manager's if none is. */
 export const nearest = (frame: Frame, isRight: (frame: Frame) => boolean): Frame => {

@@ -23,6 +23,7 @@ import type * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import type { Cost } from "../Cost.ts"
 import { zero } from "../Cost.ts"
+import { Site } from "./callSite.ts"
 import type { Held, Source, Waiter } from "./deadlock.ts"
 import { nearest } from "./frame.ts"
 import type { Frame } from "./frame.ts"
@@ -30,7 +31,7 @@ import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import type { WaiterFacts } from "./ledger.ts"
 import { Owned } from "./owned.ts"
-import type { Closer, Facts } from "./owned.ts"
+import type { Closer, Facts, Marks } from "./owned.ts"
 import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
@@ -120,7 +121,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   item: Lent | undefined = undefined
   /** How to resume its fiber, while that is suspended. */
   private wake: ((effect: AnyEffect) => void) | undefined = undefined
-  private readonly site: StackFrame | undefined
+  private readonly site: Site | StackFrame | undefined
   // What few of them ever have is on the prototype until then: hundreds of thousands may wait.
   /** What it ended with, if it was told. */
   declare private answer: Exit.Exit<never, unknown> | undefined
@@ -133,11 +134,11 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   /** As snapshots and errors show it. */
   declare private number: number
 
-  constructor(lending: Lending, fiber: AnyFiber) {
+  constructor(lending: Lending, fiber: AnyFiber, site?: Site) {
     super()
     this.lender = lending as unknown as Lender
     this.fiber = fiber
-    this.site = fiber.cache.stackFrame
+    this.site = site ?? fiber.cache.stackFrame
   }
 
   /** The effect that borrows: undoing is registered before anything is done. */
@@ -324,6 +325,17 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     const { frame, name, registry } = this.lender
     const { id, path } = this.frame ?? frame
     return { at: registry.timeOf(at), frame: path, frameId: id, allocation: this.id, resource: name }
+  }
+
+  /** Has the fiber ended that has to give it back? In a frame that has a body, the frame does when that ends. */
+  private get isAbandoned(): boolean {
+    const { fiber, frame } = this
+    if (this.state !== active || fiber.pollUnsafe() === undefined) return false
+    return !this.isBound || (frame?.fiber ?? fiber).pollUnsafe() !== undefined
+  }
+
+  override marks(): Marks {
+    return { sampled: this.site instanceof Site, collected: false, abandoned: this.isAbandoned }
   }
 
   override facts(): Facts {

@@ -17,7 +17,7 @@ import { RateLedger, unlimited } from "./ledger.ts"
 import type { WaiterFacts } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn } from "./owned.ts"
-import type { Facts, Owned } from "./owned.ts"
+import type { Facts, Marks, Owned } from "./owned.ts"
 import type { Registry } from "./registry.ts"
 import { Statistics } from "./statistics.ts"
 import type { Borrowing } from "./statistics.ts"
@@ -108,12 +108,13 @@ const frameState = (frame: Frame, parent: number | null): FrameState =>
     phase: frame.phase,
     openedAt: frame.openedAt,
     deadline: frame.deadline === Infinity ? null : wallTime(frame),
-    budgets: budgetsOf(frame)
+    budgets: budgetsOf(frame),
+    ...(frame.isAbandoned ? { abandoned: true } : undefined)
   }, unchecked)
 
 type AllocationProps = { -readonly [K in keyof AllocationState]: AllocationState[K] }
 
-const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
+const allocationState = (facts: Facts, marks: Marks | undefined, orphaned: boolean): AllocationState => {
   const { callSite, cost, frame, holder, id, lent, resource, share, since, state } = facts
   const fiber = lent === undefined ? holder : lent.fiber
   const told: AllocationProps = {
@@ -131,6 +132,9 @@ const allocationState = (facts: Facts, orphaned: boolean): AllocationState => {
   if (fiber !== undefined) told.fiber = fiber
   if (lent !== undefined) told.poolId = lent.pool
   if (callSite !== undefined) told.callSite = callSite
+  if (marks?.sampled === true) told.sampled = true
+  if (marks?.collected === true) told.collected = true
+  if (marks?.abandoned === true) told.abandoned = true
   return new AllocationState(told, unchecked)
 }
 
@@ -191,11 +195,14 @@ export const snapshot = (root: Frame): Snapshot => {
   const visitList = (list: LinkedList<Owned>, parent: number, orphaned: boolean) => {
     for (let owned = list.first; owned !== undefined; owned = owned.next) {
       const facts = owned.facts()
-      if (facts !== undefined) allocations.push(allocationState(facts, orphaned))
+      if (facts !== undefined) allocations.push(allocationState(facts, owned.marks(), orphaned))
       // The frame that an acquisition runs in is shown when there is something in it.
       const isShown = facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true
       const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
       if (frame !== undefined) show(frame, parent)
+      for (const stray of frame?.pool?.strays ?? []) {
+        allocations.push(allocationState(stray.facts()!, stray.marks(), orphaned))
+      }
       visit(owned, frame?.id ?? parent, orphaned)
     }
   }

@@ -34,6 +34,16 @@ export interface Facts {
   readonly callSite: string | undefined
 }
 
+/** What a snapshot tells of an allocation besides. */
+export interface Marks {
+  /** Was its call site picked to be looked at? */
+  readonly sampled: boolean
+  /** Was its handle collected? */
+  readonly collected: boolean
+  /** Has the fiber ended that has to give it back? */
+  readonly abandoned: boolean
+}
+
 /** Who is told how the ending of something went. */
 export interface Closer {
   readonly exit: Exit.Exit<unknown, unknown>
@@ -83,6 +93,9 @@ export abstract class Owned implements Linked<Owned> {
   }
   /** What to tell of it, if it is an allocation. */
   facts(): Facts | undefined {
+    return undefined
+  }
+  marks(): Marks | undefined {
     return undefined
   }
 }

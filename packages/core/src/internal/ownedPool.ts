@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Holder } from "../ResourceError.ts"
 import type { PoolStanding } from "./frame.ts"
+import type { Lease } from "./lease.ts"
 import type { WaiterFacts } from "./ledger.ts"
 import { Pool } from "./pool.ts"
 import type { Size } from "./poolOptions.ts"
@@ -40,6 +41,11 @@ export class OwnedPool extends Pool {
   /** How many wait, be it for a check. */
   get awaited(): number {
     return this.waiting + this.admission.checking.size
+  }
+
+  /** What those have who are in no frame. */
+  get strays(): ReadonlyArray<Lease> {
+    return Array.from(this.leases).filter(({ frame, isRecorded }) => frame === undefined && !isRecorded)
   }
 
   invalidate(value: unknown): Effect.Effect<void> {

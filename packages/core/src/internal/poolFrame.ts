@@ -40,6 +40,7 @@ class PoolFrame extends Frame {
         standing: pool.standing(),
         borrowing: pool.borrowing(),
         counts: pool.counts,
+        strays: pool.strays,
         awaited: pool.awaited,
         tell: (most) => pool.tell(most)
       }

@@ -300,6 +300,8 @@ export const visit = (body: Body, key: Context.Key<any, any>, frame: Frame): Bod
   Effect.withFiber((fiber) => {
     const from = Context.getOrUndefined(fiber.context, key) as Frame | undefined
     const inside = inFrame(fiber.context, key, frame)
+    // Handed on to another fiber, it is not for the one that made it to end.
+    if (frame.maker !== undefined && frame.maker.deref() !== fiber) frame.maker = undefined
     if (from === undefined || from === frame) return Effect.updateContext(body, () => inside)
     const visit = { from, outer: Context.get(fiber.context, Visitor) }
     let entered = false

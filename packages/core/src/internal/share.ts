@@ -9,6 +9,7 @@ import { decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
 import type { Temporal } from "./allocation.ts"
+import type { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Root } from "./root.ts"
@@ -109,13 +110,14 @@ export const allocateShared = (
   input: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): Effect.Effect<any, any, any> => {
   const frame = frameOf(fiber)
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const params = decode(definition, input)
   if (Exit.isFailure(params)) return params as Refused
-  return shareIn(frame, definition, params.value, fiber, restore, use)
+  return shareIn(frame, definition, params.value, fiber, restore, use, site)
 }
 
 /** The params are decoded. */
@@ -125,7 +127,8 @@ export const shareIn = (
   params: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ): Effect.Effect<any, any, any> => {
   if (frame.phase !== "open") return refuseClosed(frame, definition.name)
   const root = frame.root as Root<SharedValue>
@@ -140,7 +143,7 @@ export const shareIn = (
       )
     )
   }
-  const share = new Share(definition, frame.registry.statisticsOf(definition), undefined, frame, fiber)
+  const share = new Share(definition, frame.registry.statisticsOf(definition), undefined, frame, fiber, site)
   const shared = found ?? new SharedValue(root, definition, params, fiber)
   share.shared = shared
   shared.enter()

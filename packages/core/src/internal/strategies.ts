@@ -5,6 +5,7 @@ import type * as Effect from "effect/Effect"
 import { allocateTemporal } from "./allocate.ts"
 import type { AnyFiber, Restore, Use } from "./allocate.ts"
 import { allocateFromPool } from "./borrow.ts"
+import type { Site } from "./callSite.ts"
 import type { Definition, Kind } from "./definition.ts"
 import { allocateShared } from "./share.ts"
 
@@ -14,7 +15,8 @@ export type Strategy = (
   params: unknown,
   fiber: AnyFiber,
   restore: Restore,
-  use: Use | undefined
+  use: Use | undefined,
+  site?: Site
 ) => Effect.Effect<any, any, any>
 
 export const strategies: Readonly<Record<Kind, Strategy>> = {
