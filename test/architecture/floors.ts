@@ -28,7 +28,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
       "internal/timers",
       "internal/trampoline"
     ],
-    ["Budget", "internal/beyond", "internal/budgetLine", "internal/registry"]
+    ["internal/beyond", "internal/budgetLine", "internal/limits", "internal/registry"]
   ],
   [
     "lifetime",
@@ -37,9 +37,10 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/frame"],
     ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
     ["internal/admission", "internal/charging"],
-    ["internal/budgetWait"],
+    ["internal/budgetTx", "internal/budgetWait"],
     ["internal/run"],
-    ["TimeFrame"]
+    ["TimeFrame"],
+    ["Budget"]
   ],
   [
     "door",

@@ -2,80 +2,17 @@
  * What a frame may use: a limit for each unit. A capacity is taken by an allocation and given back by its release. A
  * charge goes to the frame and to every frame around it that limits the unit, all of them or none.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import * as Schema from "effect/Schema"
-import { Amount, isAmount } from "./Cost.ts"
-import type { Cost } from "./Cost.ts"
+import * as internal from "./internal/budgetTx.ts"
 import { OnExhausted } from "./internal/exhaustion.ts"
-import { Ledger, ledgerAtRoot, RateLedger, unlimited } from "./internal/ledger.ts"
-import type { Ledgers } from "./internal/ledger.ts"
-import type { WouldDeadlock } from "./ResourceError.ts"
+import type { Frame } from "./internal/frame.ts"
+import type { BudgetExceeded, FrameClosed, WouldDeadlock } from "./ResourceError.ts"
+import { TimeFrame } from "./TimeFrame.ts"
 
-/**
- * What refills with time: so much in a period, and at most `burst` at once. What is taken of it is not given back by a
- * release.
- */
-export interface Rate {
-  readonly _tag: "Rate"
-  /** How much comes back in a period. */
-  readonly amount: number
-  /** The period in milliseconds. */
-  readonly per: number
-  /** The most that can be taken at once. */
-  readonly burst: number
-}
-
-/**
- * Limits by unit: whole numbers of the unit's smallest part, or rates. A unit that is absent is limited by the frames
- * outside only.
- *
- * @example
- * ```ts
- * import { Budget } from "@chronovyan/core"
- *
- * const budget: Budget.Budget = {
- *   memory: 64 * 1024 * 1024,
- *   connections: 2,
- *   tokens: Budget.rate(100_000, "1 minute")
- * }
- * ```
- */
-export type Budget = { readonly [unit: string]: number | Rate }
-
-/**
- * The schema of a {@link Rate}.
- */
-export const Rate: Schema.Codec<Rate> = Schema.TaggedStruct("Rate", {
-  amount: Amount.check(Schema.isGreaterThan(0)),
-  per: Schema.Finite.check(Schema.isGreaterThan(0)),
-  burst: Amount
-})
-
-/**
- * The schema of a {@link Budget}.
- */
-export const Budget: Schema.Codec<Budget> = Schema.Record(Schema.String, Schema.Union([Amount, Rate]))
-
-/**
- * A rate: `amount` in each period, of which up to `burst` (default: `amount`) can be taken at once. It starts full, and
- * refills evenly by the `Clock` of the manager: after a tenth of the period a tenth of the amount is back. A wrong one is
- * a mistake in the program and throws.
- */
-export const rate = (amount: number, per: Duration.Input, burst: number = amount): Rate => {
-  const rate = { _tag: "Rate", amount, per: Duration.toMillis(per), burst } as const
-  if (!isSound(rate)) {
-    throw new TypeError(
-      `A rate of ${amount} in ${rate.per} ms, at most ${burst} at once: the amounts must be whole numbers above 0, and ` +
-        `the period longer than 0`
-    )
-  }
-  return rate
-}
-
-const isSound = ({ amount, burst, per }: Partial<Rate>): boolean =>
-  isAmount(amount) && amount > 0 && isAmount(burst) && burst > 0 && Number.isFinite(per) && per! > 0
+export { Budget, Rate, rate } from "./internal/limits.ts"
 
 /**
  * Lets allocations inside the effect wait for a budget that has too little left, instead of failing at once: first come,
@@ -127,48 +64,81 @@ export const failFast = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A
   Effect.provideService(self, OnExhausted, { patience: 0 })
 
 /**
- * Checks limits that a program hands in: a wrong one is a mistake in the program and throws.
- *
- * @internal
+ * How a limit stands at one moment.
  */
-export const validate = (budget: Budget): Budget => {
-  for (const unit of Object.keys(budget)) {
-    const limit = budget[unit]
-    if (!isAmount(limit) && !(typeof limit === "object" && limit !== null && isSound(limit))) {
-      throw new TypeError(
-        `The budget in "${unit}" is ${String(limit)}: it must be a whole number from 0 to 2^53 - 1, or a rate`
-      )
-    }
-  }
-  return budget
+export type Standing = internal.Standing
+
+/**
+ * How the nearest limit of a unit stands: that of the current frame or of the frame handed in, if it limits the unit
+ * itself, or else the nearest one outside that does. Fails with `FrameClosed` when the frame handed in, or whichever has
+ * the limit, has closed.
+ *
+ * Inside of `Effect.tx` it is part of the transaction, as the reading of a `TxRef` is: when something is taken or given
+ * back, limits change or somebody begins to wait between the reading and the commit, the transaction runs again; and one
+ * that ends with `Effect.txRetry` is woken by that, or when some of a rate has come back. Outside it is a plain read.
+ *
+ * @example
+ * ```ts
+ * import { Budget, ResourceManager, TimeFrame } from "@chronovyan/core"
+ * import { Effect } from "effect"
+ *
+ * const untilHalfIsFree = Effect.tx(Effect.gen(function*() {
+ *   const { available, limit } = yield* Budget.standing("memory")
+ *   if (available < limit / 2) return yield* Effect.txRetry
+ *   return available
+ * }))
+ *
+ * const program = untilHalfIsFree.pipe(
+ *   TimeFrame.run({ name: "request", budget: { memory: 1024 } }),
+ *   Effect.provide(ResourceManager.layer())
+ * )
+ * ```
+ */
+export const standing: {
+  (unit: string): Effect.Effect<Standing, never, TimeFrame>
+  (unit: string, frame: TimeFrame): Effect.Effect<Standing, FrameClosed>
+} = (unit: string, frame?: TimeFrame): Effect.Effect<Standing> =>
+  Effect.withFiber(({ context }) => {
+    const at = (frame ?? Context.getUnsafe(context as Context.Context<TimeFrame>, TimeFrame)) as Frame
+    return internal.standing(at, unit, frame !== undefined, context) as Effect.Effect<Standing>
+  })
+
+/**
+ * A part of a limit that goes from one frame to another.
+ */
+export interface Move {
+  readonly unit: string
+  /** How much of the limit: a whole number of the unit's smallest part. */
+  readonly amount: number
+  /** The frame whose own limit falls. */
+  readonly from: TimeFrame
+  /** The frame whose own limit rises. */
+  readonly to: TimeFrame
 }
 
 /**
- * The ledgers of a frame with limits of its own, or with a share that was charged outside already, on top of those of the
- * frame around it.
+ * Moves a part of a limit from one frame's own budget to that of another, all of it or nothing. Inside of `Effect.tx` it
+ * takes place with the commit, together with all other moves and writes of the transaction, or not at all; those who
+ * wait at its destination are served after that.
  *
- * @internal
+ * Fails with `BudgetExceeded` when that much of the limit is in use or reserved, or when somebody waits for it, and with
+ * `FrameClosed` when one of the frames is not open any more. A rate can not be moved, nor a unit that one of the frames
+ * does not limit itself; that and a wrong amount are mistakes in the program, and throw.
+ *
+ * @example
+ * ```ts
+ * import { Budget } from "@chronovyan/core"
+ * import type { TimeFrame } from "@chronovyan/core"
+ * import { Effect } from "effect"
+ *
+ * // 10 from `a` to `b`, once `c` has 5.
+ * const rebalance = (a: TimeFrame.TimeFrame, b: TimeFrame.TimeFrame, c: TimeFrame.TimeFrame) =>
+ *   Effect.tx(Effect.gen(function*() {
+ *     const { available } = yield* Budget.standing("connections", c)
+ *     if (available < 5) return yield* Effect.txRetry
+ *     yield* Budget.move({ unit: "connections", amount: 10, from: a, to: b })
+ *   }))
+ * ```
  */
-export const open = (
-  budget: Budget,
-  reserve: Cost | undefined,
-  outer: Ledgers,
-  owner: object,
-  root: { readonly ledgers: Ledgers | undefined },
-  now: () => number
-): Ledgers => {
-  const ledgers: Ledgers = new Map(outer)
-  for (const unit of new Set([...Object.keys(budget), ...Object.keys(reserve ?? {})])) {
-    const around = owner === root
-      ? undefined
-      : outer.get(unit) ?? ledgerAtRoot(outer, root as { ledgers: Ledgers }, unit)
-    const limit = budget[unit] ?? unlimited
-    const ledger = typeof limit === "number"
-      ? new Ledger(unit, limit, around, owner)
-      : new RateLedger(unit, limit, around, owner, now)
-    ledger.reserved = reserve?.[unit] ?? 0
-    for (let at = around; at !== undefined && ledger.reserved > 0; at = at.parent) at.reservesInside++
-    ledgers.set(unit, ledger)
-  }
-  return ledgers
-}
+export const move = ({ amount, from, to, unit }: Move): Effect.Effect<void, BudgetExceeded | FrameClosed> =>
+  internal.move({ amount, from: from as Frame, to: to as Frame, unit })

@@ -376,7 +376,9 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
       instead =
         "Ask in the same order everywhere, and never for a turn inside another one on the same value: take one turn for all that is to be done, to write if any of it writes"
     } else if (budget !== undefined) {
-      what = `can not wait for ${amountOf(budget.requested, pool)} in ${frameName(budget.frame)} for "${budget.resource}"`
+      what = `can not wait for ${amountOf(budget.requested, pool)} in ${
+        frameName(budget.frame)
+      } for "${budget.resource}"`
       instead = "Ask for all of it at once (allocateAll), ask in the same order everywhere, or raise the limit"
     }
     return `${frameName(this.requestedBy)} ${what}: everyone who could give something back waits for something ` +

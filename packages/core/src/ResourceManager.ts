@@ -12,13 +12,13 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Allocation from "./Allocation.ts"
-import * as Budget from "./Budget.ts"
 import { decode } from "./internal/allocate.ts"
 import { allocateEach } from "./internal/allocateAll.ts"
 import { sampling, siteOf } from "./internal/callSite.ts"
 import type { Site } from "./internal/callSite.ts"
 import type { Definition } from "./internal/definition.ts"
 import { handleOf, isTracking, track } from "./internal/handle.ts"
+import * as Limits from "./internal/limits.ts"
 import * as internal from "./internal/manager.ts"
 import * as observe from "./internal/observe.ts"
 import { Registry } from "./internal/registry.ts"
@@ -48,7 +48,7 @@ export const ResourceManager: Context.Service<ResourceManager, ResourceManager> 
  */
 export interface Options {
   /** Limits by unit for everything together. Default: none; use is counted all the same. */
-  readonly budget?: Budget.Budget
+  readonly budget?: Limits.Budget
   /** The grace period of frames that set none, and of the manager itself. Default: 30 seconds. */
   readonly gracePeriod?: Duration.Input
   /** How many events a listener may lag behind before the newest are dropped and counted. Default: 1024; floor: 1. */
@@ -254,7 +254,7 @@ export const trackHandles = (
  * Time comes from the `Clock` that the layer is built with.
  */
 export const layer = (options: Options = {}): Layer.Layer<ResourceManager> => {
-  const budget = options.budget === undefined ? {} : Budget.validate(options.budget)
+  const budget = options.budget === undefined ? {} : Limits.validate(options.budget)
   const gracePeriod = Duration.toMillis(Duration.fromInputUnsafe(options.gracePeriod ?? "30 seconds"))
   const eventCapacity = Math.max(1, options.eventCapacity ?? 1024)
   return Layer.effect(

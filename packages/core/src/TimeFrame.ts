@@ -9,13 +9,13 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Budget from "./Budget.ts"
 import * as Cost from "./Cost.ts"
 import * as Deadline from "./Deadline.ts"
 import { late, OnLate } from "./internal/exhaustion.ts"
 import { Frame, nearest, TypeId } from "./internal/frame.ts"
 import type { FrameOptions } from "./internal/frame.ts"
 import { RateLedger, unlimited } from "./internal/ledger.ts"
+import * as Limits from "./internal/limits.ts"
 import * as internalManager from "./internal/manager.ts"
 import type { Admission as AdmissionPolicy } from "./internal/recent.ts"
 import * as internal from "./internal/run.ts"
@@ -46,7 +46,7 @@ export interface Options {
   /** How long the body may take. The effective deadline is the earlier of its own and its parent's. Default: none. */
   readonly timeout?: Duration.Input
   /** Limits by unit, for this frame and those inside it together. Default: only those of the frames outside. */
-  readonly budget?: Budget.Budget
+  readonly budget?: Limits.Budget
   /**
    * A share of the capacities outside that is sure: they are charged for it when the frame opens, which fails with
    * `BudgetExceeded` if they have too little left, and then only for what goes beyond it. What nobody uses goes back when
@@ -269,7 +269,7 @@ export const extend: {
       for (const unit of Object.keys(more)) {
         const ledger = frame.ledgers.get(unit)
         if (ledger?.owner !== frame || ledger instanceof RateLedger || ledger.limit === unlimited) continue
-        ledger.limit = Math.min(unlimited - 1, ledger.limit + more[unit]!)
+        ledger.limitTo(Math.min(unlimited - 1, ledger.limit + more[unit]!))
         ledger.waiting?.serve()
       }
       return Exit.void
@@ -312,7 +312,7 @@ const decode = (options: Options): FrameOptions => {
   return {
     name: options.name,
     timeout: options.timeout === undefined ? Infinity : millis("timeout", options.timeout),
-    budget: options.budget === undefined ? undefined : Budget.validate(options.budget),
+    budget: options.budget === undefined ? undefined : Limits.validate(options.budget),
     reserve: options.reserve === undefined ? undefined : reserveOf(options.reserve, options),
     patience: options.exhausted === undefined ? undefined : patienceOf(options.exhausted),
     turn: turnOf(options),

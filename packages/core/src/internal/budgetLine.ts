@@ -182,12 +182,14 @@ export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
       this.push(tenant)
     } else this.settle(tenant)
     this.ledger.waiting = this
+    this.ledger.changed()
   }
 
   remove(one: T): void {
     const tenant = this.tenants.get(one.tenant)!
     this.length--
     this.wanted -= one.needs(this.ledger)
+    this.ledger.changed()
     tenant.queue.remove(one)
     if (tenant.queue.length > 0) this.settle(tenant)
     else {

@@ -302,7 +302,16 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     leave(this)
     this.hasMoved = true
     this.ledger = to
-    this.join(true)
+    // A part of its limit may have gone elsewhere meanwhile.
+    if (tooSmallFor(to, this.needs(to)) === undefined) this.join(true)
+    else this.exceed()
+  }
+
+  /** It is in no line. */
+  private exceed(): void {
+    this.leave()
+    this.refused = this.exceeded()
+    resume(this)
   }
 
   private granted(): void {

@@ -15,7 +15,6 @@ import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import * as Budget from "../Budget.ts"
 import type { Cost } from "../Cost.ts"
 import * as Deadline from "../Deadline.ts"
 import type * as Snapshot from "../Snapshot.ts"
@@ -24,6 +23,7 @@ import { Closing } from "./closing.ts"
 import { Finalizers } from "./finalizers.ts"
 import { endReserve } from "./ledger.ts"
 import type { Ledgers, WaiterFacts } from "./ledger.ts"
+import * as Limits from "./limits.ts"
 import { LinkedList } from "./list.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import type { Closer } from "./owned.ts"
@@ -39,7 +39,7 @@ export interface FrameOptions {
   readonly name: string
   /** Milliseconds; `Infinity` for none. */
   readonly timeout: number
-  readonly budget: Budget.Budget | undefined
+  readonly budget: Limits.Budget | undefined
   /** What the frames outside have been charged for it already. */
   readonly reserve?: Cost | undefined
   /** How long those inside wait for a budget that has too little left, in milliseconds; absent: as outside. */
@@ -134,6 +134,8 @@ export class Frame extends Owned implements Scope.Scope {
   private orphans: LinkedList<Owned> | undefined = undefined
   /** Was a share of the budgets outside charged for it ahead of time? */
   private readonly hasReserve: boolean
+  /** Was one of its ledgers read in a transaction that has waited? It may have to know that the frame has closed. */
+  isRead = false
   /** What the frame ended with. */
   exit: Exit.Exit<unknown, unknown> = Exit.void
   /** How it ends, from when it is closing. */
@@ -172,7 +174,7 @@ export class Frame extends Owned implements Scope.Scope {
     const outer: Ledgers = parent === undefined ? new Map() : parent.ledgers
     this.ledgers = options.budget === undefined && options.reserve === undefined
       ? outer
-      : Budget.open(options.budget ?? {}, options.reserve, outer, this, this.root, () => registry.timers.now())
+      : Limits.open(options.budget ?? {}, options.reserve, outer, this, this.root, () => registry.timers.now())
     this.hasReserve = options.reserve !== undefined
     this.patience = options.patience ?? parent?.patience ?? 0
     this.turn = options.turn
@@ -185,7 +187,7 @@ export class Frame extends Owned implements Scope.Scope {
     const parent = this.parent!
     if (parent.phase !== "open") {
       this.phase = "closed"
-      this.endReserves()
+      this.endLedgers()
       return
     }
     this.link(parent.owned)
@@ -193,9 +195,13 @@ export class Frame extends Owned implements Scope.Scope {
     if (events.active) events.tell({ _tag: "FrameOpened", ...this.stamp() })
   }
 
-  private endReserves(): void {
-    if (!this.hasReserve) return
-    for (const ledger of this.ledgers.values()) if (ledger.owner === this) endReserve(ledger)
+  private endLedgers(): void {
+    if (!this.hasReserve && !this.isRead) return
+    for (const ledger of this.ledgers.values()) {
+      if (ledger.owner !== this) continue
+      endReserve(ledger)
+      ledger.changed()
+    }
   }
 
   /** The earlier of its own and its parent's, on the monotonic clock. */
@@ -492,7 +498,7 @@ export class Frame extends Owned implements Scope.Scope {
     const wasIn = this.home !== undefined || this.parent === undefined
     this.phase = "closed"
     this.unlink()
-    this.endReserves()
+    this.endLedgers()
     const { orphans } = this
     if (orphans !== undefined && this.parent !== undefined) {
       for (let orphan = orphans.first; orphan !== undefined; orphan = orphans.first) this.parent.adopt(orphan)

@@ -51,18 +51,24 @@ export const holdersOfUnit = (
 const reservesIn = (frame: Frame, unit: string): Array<Holder> => {
   const found: Array<Holder> = []
   if (frame.ledgers.get(unit)?.reservesInside === 0) return found
-  const now = frame.registry.now()
   for (const inner of framesIn(frame)) {
-    const ledger = inner.ledgers.get(unit)
-    const amount = ledger === undefined || ledger.owner !== inner ? 0 : ledger.reserved - ledger.used
-    if (amount <= 0) continue
-    const { openedAt: since, path } = inner
-    const age = Math.max(0, now - since)
-    found.push(
-      new Holder({ allocation: 0, resource: "its reserve", frame: path, state: "live", since, age, amount }, unchecked)
-    )
+    const reserve = unusedReserve(inner, unit)
+    if (reserve !== undefined) found.push(reserve)
   }
   return found
+}
+
+/** What the frame has put aside and does not use. */
+export const unusedReserve = (frame: Frame, unit: string): Holder | undefined => {
+  const ledger = frame.ledgers.get(unit)
+  const amount = ledger === undefined || ledger.owner !== frame ? 0 : ledger.reserved - ledger.used
+  if (amount <= 0) return undefined
+  const { openedAt: since, path } = frame
+  const age = Math.max(0, frame.registry.now() - since)
+  return new Holder(
+    { allocation: 0, resource: "its reserve", frame: path, state: "live", since, age, amount },
+    unchecked
+  )
 }
 
 function* framesIn(frame: Frame): Generator<Frame> {

@@ -44,6 +44,12 @@ export interface Serving {
   serve(): void
 }
 
+/** A transaction that has read a ledger, and waits until there is something else to read. */
+export interface Reader {
+  /** There may be; the books are not in order yet. */
+  changed(): void
+}
+
 /** A capacity: what is taken is given back. */
 export class Ledger {
   readonly unit: string
@@ -70,6 +76,8 @@ export class Ledger {
   beyond: Serving | undefined = undefined
   /** How much later one was served than the one before of late; there from when somebody asks. */
   recent: Recent | undefined = undefined
+  /** There are some while transactions wait for a change. */
+  readers: Set<Reader> | undefined = undefined
   /** The mark as of the last refund: use only falls there, so that charging need not look. */
   private mark = 0
 
@@ -90,6 +98,11 @@ export class Ledger {
     return this.used
   }
 
+  /** What is in use, in whatever it is counted in: it changes when somebody takes something, or gives it back. */
+  get taken(): number {
+    return this.used
+  }
+
   /** In how many milliseconds that much will be left, if nobody takes anything meanwhile; `Infinity`: nobody knows. */
   readyIn(amount: number): number {
     return this.used + amount <= this.limit ? 0 : Infinity
@@ -100,6 +113,7 @@ export class Ledger {
     const used = this.used + amount
     if (used > this.limit) return false
     this.used = used
+    if (this.readers !== undefined) this.changed()
     return true
   }
 
@@ -112,6 +126,7 @@ export class Ledger {
   lower(amount: number): void {
     if (this.used > this.mark) this.mark = this.used
     this.used -= amount
+    if (this.readers !== undefined) this.changed()
   }
 
   /** Takes what was in use elsewhere. */
@@ -121,6 +136,17 @@ export class Ledger {
 
   untakeMoved(amount: number): void {
     this.untake(amount)
+  }
+
+  /** It has another limit from now on. Those who wait for it are to be served then. */
+  limitTo(limit: number): void {
+    this.limit = limit
+    if (this.readers !== undefined) this.changed()
+  }
+
+  /** Tells those who wait for that; whoever takes or gives back looks before whether there are any. */
+  changed(): void {
+    if (this.readers !== undefined) { for (const reader of this.readers) reader.changed() }
   }
 
   /** How much of the amount, taken last, the ledgers outside are charged. */
@@ -171,6 +197,10 @@ export class RateLedger extends Ledger {
     return this.most
   }
 
+  override get taken(): number {
+    return this.backAt
+  }
+
   override readyIn(amount: number): number {
     const excess = this.missing(this.now()) + (amount - this.limit) * this.interval
     return excess <= tolerance ? 0 : Math.ceil(excess - tolerance)
@@ -185,6 +215,7 @@ export class RateLedger extends Ledger {
     const used = Math.ceil(missing / this.interval - tolerance)
     this.mostBefore = this.most
     if (used > this.most) this.most = used
+    if (this.readers !== undefined) this.changed()
     return true
   }
 
