@@ -98,7 +98,7 @@ describe("Those who wait for a pool are shown", () => {
            ├─ holder  open 200 ms
            │  └─ db #5  used 200 ms
            ├─ first  open 100 ms, 900 ms left
-           │  └─ db #4  waiting for 100 ms, 1 before it  (useIt)
+           │  └─ db #4  waiting for 100 ms, 1 before it  at useIt
            ├─ second  open 50 ms
            │  └─ db #2  waiting for 50 ms, 2 before it
            └─ third  open 50 ms

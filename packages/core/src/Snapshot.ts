@@ -414,7 +414,7 @@ const waiterLine = (waiter: WaiterState, at: number, source: FrameState | undefi
   const what = kind === "pool"
     ? `${text(waiter.frame)}  waiting`
     : `${text(resource)}  waiting for ${number.format(amount)} ${text(name)} of ${text(source?.path || "the manager")}`
-  const site = callSite === undefined ? "" : `  (${text(callSite)})`
+  const site = callSite === undefined ? "" : `  at ${text(callSite)}`
   return `${what} for ${duration(at - since)}, ${place(position)}${site}`
 }
 
