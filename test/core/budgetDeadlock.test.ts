@@ -1,7 +1,15 @@
-import { Budget, Cost, ResourceDefinition, ResourceManager, ResourcePool, TimeFrame } from "@chronovyan/core"
+import {
+  Allocation,
+  Budget,
+  Cost,
+  ResourceDefinition,
+  ResourceManager,
+  ResourcePool,
+  TimeFrame
+} from "@chronovyan/core"
 import type { ResourceError } from "@chronovyan/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch } from "effect"
+import { Effect, Exit, Fiber, Latch, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { failureOf, managed, settle, start } from "./fixtures.ts"
 import { makeStock } from "./poolFixtures.ts"
@@ -134,6 +142,66 @@ describe("A want for more than one holder has", () => {
       yield* settle
       assert.isTrue(Exit.isSuccess(lender.pollUnsafe()!))
     }).pipe(waiting({ units: 2 }), managed()))
+})
+
+describe("The search for a deadlock", () => {
+  it.effect("costs one who begins to wait the same, however much others hold and however many wait", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const Counted = ResourceDefinition.temporal("counted", {
+        params: Schema.Literals(["desk", "chair"]),
+        cost: (unit): Cost.Cost =>
+          new Proxy({ [unit]: 1 }, {
+            get: (cost, key) => {
+              looks++
+              return cost[key as "desk"]
+            }
+          }),
+        acquire: () => Effect.void
+      })
+      const gate = yield* Latch.make()
+      const use = (unit: "desk" | "chair", body: Effect.Effect<void, any, any>) =>
+        ResourceManager.use(Counted, unit, () => body)
+      // Half of them hold a desk and no more, and the chairs are taken.
+      for (let i = 0; i < 500; i++) yield* start(use("desk", gate.await))
+      for (let i = 0; i < 10; i++) yield* start(use("chair", gate.await))
+      const looksOf = Effect.gen(function*() {
+        const before = looks
+        yield* start(use("desk", use("chair", gate.await)))
+        yield* settle
+        return looks - before
+      })
+      const first = yield* looksOf
+      for (let i = 0; i < 497; i++) yield* start(use("desk", use("chair", gate.await)))
+      const last = yield* looksOf
+      assert.isAtMost(last, first)
+      assert.isBelow(first, 30)
+      yield* gate.open
+    }).pipe(waiting({ desk: 1000, chair: 10 }), managed()))
+
+  it.effect("knows what one who waits has lost meanwhile", () =>
+    Effect.gen(function*() {
+      const theirs = yield* TimeFrame.make({ name: "theirs" })
+      const turn = yield* Latch.make()
+      const other = yield* start(nested("other", Token, turn.await, Connection))
+      let handle: Allocation.Handle | undefined
+      const holder = yield* start(
+        Effect.gen(function*() {
+          handle = yield* ResourceManager.allocate(Connection)
+          yield* ResourceManager.use(Token, nothing)
+        }).pipe(TimeFrame.run({ name: "holder" }))
+      )
+      yield* settle
+      yield* Allocation.transfer(handle!, theirs)
+      yield* turn.open
+      yield* settle
+      // It waits for the end of another frame, and not for the one who waits for its token.
+      assert.isUndefined(other.pollUnsafe())
+      yield* TimeFrame.close(theirs)
+      yield* settle
+      assert.isTrue(Exit.isSuccess(other.pollUnsafe()!))
+      assert.isTrue(Exit.isSuccess(holder.pollUnsafe()!))
+    }).pipe(waiting({ connection: 1, token: 1 }), managed()))
 })
 
 describe("There is no deadlock", () => {

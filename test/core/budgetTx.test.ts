@@ -372,8 +372,8 @@ describe("A move", () => {
       })
       assert.strictEqual(
         error.message,
-        `"a move of its limit" in b needs 4 u, but a has 3 of 10 left. Held by:\n` +
-          `  - 7 u in "thing" by a for 0 ms\nRelease one of them earlier, or raise the limit`
+        `"a move of its limit" in b needs 4 of "u", but a has 3 of 10 left. Held by:\n` +
+          `  - 7 of "u" in "thing" by a for 0 ms\nRelease one of them earlier, or raise the limit`
       )
       assert.deepStrictEqual(yield* limits(a, b), [10, 10])
       yield* moveOf(a, b, 3)

@@ -25,8 +25,10 @@ import { TimeFrame } from "../TimeFrame.ts"
 import { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
-import { holds, returns } from "./holding.ts"
-import { refund } from "./ledger.ts"
+import { holdsCharged, returnsCharged } from "./holding.ts"
+import type { Charged } from "./holding.ts"
+import { countWaiting, refund } from "./ledger.ts"
+import type { Ledgers } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
 import { allocationsIn, attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
@@ -44,7 +46,10 @@ const released = 4
 
 const stateNames = ["charged", "acquiring", "live", "releasing", "released"] as const
 
-export abstract class Allocation<A = any> extends Owned {
+/** What is held by those who wait, and the ledgers where that counts. */
+const waitingIn = new Map<Charged, Ledgers>()
+
+export abstract class Allocation<A = any> extends Owned implements Charged {
   // A million of them may live: what is the same for all is on the prototype.
   get [TypeId](): typeof TypeId {
     return TypeId
@@ -60,7 +65,9 @@ export abstract class Allocation<A = any> extends Owned {
   context: Context.Context<never>
   private site: Site | StackFrame | Trace | undefined
   /** The number of the fiber that has to give it back; 0: somebody else may as well, or nobody pays for it. */
-  private holder = 0
+  holder = 0
+  previousHeld: Charged | undefined = undefined
+  nextHeld: Charged | undefined = undefined
   private state = acquiring
   /** When it entered its state. */
   private since: number
@@ -264,6 +271,8 @@ export abstract class Allocation<A = any> extends Owned {
 
   private startRelease(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> {
     this.state = releasing
+    // It comes back, whoever waits.
+    this.heldBy(0)
     try {
       // Its services are those of the context that it will run in.
       return (this.undo(exit) as Effect.Effect<unknown> | undefined) ?? Exit.void
@@ -354,8 +363,8 @@ export abstract class Allocation<A = any> extends Owned {
   /** Makes another frame the owner; the charge has been moved already. Only for one that is live. */
   changeFrame(frame: Frame): void {
     const from = this.frame
-    this.frame = frame
     this.heldBy(0)
+    this.frame = frame
     this.context = Context.add(this.context, TimeFrame, frame as unknown as TimeFrame)
     this.moveTo(frame.owned)
     const { events } = frame.registry
@@ -364,9 +373,23 @@ export abstract class Allocation<A = any> extends Owned {
 
   /** That fiber has to give it back; 0: nobody in particular. */
   heldBy(fiber: number): void {
-    if (this.holder !== 0) returns(this.holder)
-    if (fiber !== 0) holds(fiber)
+    if (this.holder !== 0) returnsCharged(this)
     this.holder = fiber
+    if (fiber !== 0) holdsCharged(this)
+  }
+
+  held(isWaiting: boolean): void {
+    const cost = this.cost!
+    const ledgers = waitingIn.get(this)
+    if (ledgers !== undefined) countWaiting(ledgers, cost, -1)
+    waitingIn.delete(this)
+    if (!isWaiting) return
+    waitingIn.set(this, this.frame.ledgers)
+    countWaiting(this.frame.ledgers, cost, 1)
+  }
+
+  override rebased(): void {
+    if (waitingIn.has(this)) this.held(true)
   }
 
   override facts(): Facts {
@@ -380,7 +403,7 @@ export abstract class Allocation<A = any> extends Owned {
       share: this.share,
       since: this.since,
       cost: this.cost ?? zero,
-      holder: this.holder === 0 || this.state === releasing ? undefined : this.holder,
+      holder: this.holder === 0 ? undefined : this.holder,
       lent: undefined,
       inner: undefined,
       context: this.context,

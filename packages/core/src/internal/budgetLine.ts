@@ -68,6 +68,8 @@ export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
   length = 0
   /** How much of the ledger they need together. */
   wanted = 0
+  /** Nobody in the line needs more than that. */
+  protected greatest = 0
   protected readonly ledger: Ledger
   private readonly timers: Timers
   private readonly tenants = new Map<unknown, Tenant<T>>()
@@ -175,6 +177,7 @@ export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
     if (one.tenant === urgent) tenant.time = -Infinity
     this.length++
     this.wanted += one.needs(this.ledger)
+    this.greatest = Math.max(this.greatest, one.needs(this.ledger))
     if (hasWaited) tenant.queue.addAgain(one, one.priority)
     else tenant.queue.add(one, one.priority)
     if (tenant.place === -1) {
@@ -198,6 +201,7 @@ export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
       if (tenant.interested === 0 && tenant.time <= this.now) this.tenants.delete(one.tenant)
     }
     if (this.length > 0) return
+    this.greatest = 0
     this.ledger.waiting = undefined
     this.weights = 0
     this.timers.cancel(this.refill)

@@ -30,6 +30,7 @@ import { holdersOfUnit, listed } from "./holders.ts"
 import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
 import type { Ledger, WaiterFacts } from "./ledger.ts"
 import { allocationsIn, Owned } from "./owned.ts"
+import type { Facts } from "./owned.ts"
 import { Priority } from "./queue.ts"
 import type { Line as QueueLine } from "./queue.ts"
 import { Timeout } from "./timers.ts"
@@ -71,6 +72,7 @@ class Line extends BudgetLine<Request> implements Source, Room {
   fits(waiter: Waiter, canNot: (held: Held) => boolean): boolean {
     const request = waiter as Request
     const available = this.available(canNot)
+    if (this.greatest <= available) return true
     if (request.needs(this.ledger) > available) return false
     let left = mostAhead
     for (const other of this.aheadOf(request)) {
@@ -82,9 +84,32 @@ class Line extends BudgetLine<Request> implements Source, Room {
   /** How much there will be when all is given back but for what can not be. */
   available(canNot: (held: Held) => boolean): number {
     let { limit } = this.ledger
+    if (canNot === isWaited) return limit - this.heldByWaiting
     for (const share of this.held) if (canNot(share)) limit -= share.amount
     return limit
   }
+
+  /** Kept up to date while they wait, so that beginning to wait costs the same however much others hold. */
+  private get heldByWaiting(): number {
+    const { heldByWaiting, owner, unit } = this.ledger
+    let held = heldByWaiting
+    // Who has to give back one of these changes with time: there are few of them.
+    for (const borrow of (owner as Frame).registry.chargedBorrows as Set<ChargedBorrow>) {
+      if (isWaited(borrow) && isInside(borrow.frame, owner)) held += borrow.facts().cost[unit] ?? 0
+    }
+    return held
+  }
+}
+
+/** A borrow that a frame pays for. */
+interface ChargedBorrow extends Held {
+  readonly frame: Frame
+  facts(): Facts
+}
+
+const isInside = (frame: Frame, owner: object): boolean => {
+  for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) if (at === owner) return true
+  return false
 }
 
 /** Who has more of them ahead goes first, rather than that all are looked at. */

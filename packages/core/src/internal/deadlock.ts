@@ -8,7 +8,7 @@
  */
 import type * as Fiber from "effect/Fiber"
 import type { Frame } from "./frame.ts"
-import { mayHold } from "./holding.ts"
+import { goesOn, mayHold, waits } from "./holding.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -146,14 +146,19 @@ export const isWaited = (held: Held): boolean => waitOf(held) !== undefined
 
 /** It is known to wait. */
 export const enter = (waiter: Waiter): void => {
-  for (const fiber of stalled(waiter)) waitingHolders.set(fiber.id, waiter)
+  for (const { id } of stalled(waiter)) {
+    waitingHolders.set(id, waiter)
+    waits(id)
+  }
 }
 
 /** It waits no longer. */
 export const leave = (waiter: Waiter): void => {
   if (waitingHolders.size === 0) return
-  for (const fiber of stalled(waiter)) {
-    if (waitingHolders.get(fiber.id) === waiter) waitingHolders.delete(fiber.id)
+  for (const { id } of stalled(waiter)) {
+    if (waitingHolders.get(id) !== waiter) continue
+    waitingHolders.delete(id)
+    goesOn(id)
   }
 }
 

@@ -254,6 +254,7 @@ export class Frame extends Owned implements Scope.Scope {
     this.ledgers = parent.ledgers
     for (const list of this.inside) {
       for (let owned = list.first; owned !== undefined; owned = owned.next) {
+        owned.rebased()
         const inner = owned instanceof Frame ? owned : owned.facts()?.inner
         if (inner instanceof Frame && inner.ledgers === before) inner.moveInto(this)
       }

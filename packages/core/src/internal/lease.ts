@@ -218,8 +218,15 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     this.unlink()
     if (this.isCharged) {
       this.isCharged = false
+      this.frame!.registry.chargedBorrows.delete(this)
       refund(this.frame!.ledgers, this.lender.borrowCost!)
     }
+  }
+
+  /** Its frame pays for it. */
+  charged(): void {
+    this.isCharged = true
+    this.frame!.registry.chargedBorrows.add(this)
   }
 
   /** Someone else is to give it back. */

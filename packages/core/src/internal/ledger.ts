@@ -64,6 +64,8 @@ export class Ledger {
   reserved = 0
   /** How many frames inside have a reserve of it: what they do not use comes back when they end. */
   reservesInside = 0
+  /** How much of it is held by those who wait themselves: that does not come back before they go on. */
+  heldByWaiting = 0
   /** Does it come back by itself? */
   get refills(): boolean {
     return false
@@ -383,6 +385,13 @@ export const move = (
   if (refusing === undefined) serve(waitedFor)
   else charge(from, root, cost, resource, { isMoved: true })
   return refusing
+}
+
+/** The holder of what was charged waits, or does so no longer. */
+export const countWaiting = (ledgers: Ledgers, cost: Cost, sign: 1 | -1): void => {
+  for (const unit in cost) {
+    for (let at = ledgers.get(unit); at !== undefined; at = at.parent) at.heldByWaiting += sign * cost[unit]!
+  }
 }
 
 /** What refills with time can not be put aside: that is a mistake in the program and throws. */

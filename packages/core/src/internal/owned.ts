@@ -87,6 +87,8 @@ export abstract class Owned implements Linked<Owned> {
   abstract end(closer: Closer): boolean
   /** The frame closes without it: it moves to the orphans of a frame outside. */
   abstract outlive(): void
+  /** Its frame has other ledgers from now on. */
+  rebased(): void {}
   /** What it owns in turn. */
   get inside(): ReadonlyArray<LinkedList<Owned>> {
     return nothing

@@ -259,7 +259,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   private charge(lease: Lease): Exit.Exit<never, unknown> | undefined {
     if (!lease.isPaying) return undefined
     const refused = chargeTo(lease.frame!, this.borrowCost!, this.name)
-    if (refused === undefined) lease.isCharged = true
+    if (refused === undefined) lease.charged()
     return refused
   }
 

@@ -22,6 +22,8 @@ export class Registry {
   private readonly byDefinition = new WeakMap<Definition, Statistics>()
   private lastDefinition: Definition | undefined = undefined
   private lastStatistics: Statistics | undefined = undefined
+  /** Borrows from pools that a budget was charged for, without an allocation of their own. */
+  readonly chargedBorrows = new Set<object>()
   private readAt = -1
   private monotonic = 0
   private lastArrival = 0
