@@ -42,13 +42,22 @@ export interface Size {
   readonly buffers: number
   readonly sessions: number
   readonly files: number
+  /** How many connections the pool has. */
+  readonly connections: number
 }
 
 /** 10,000 allocations and a little more, in 400 frames. */
-export const large: Size = { requests: 390, buffers: 22, sessions: 900, files: 400 }
+export const large: Size = { requests: 390, buffers: 22, sessions: 900, files: 400, connections: 12 }
 
 /** As a small service looks. */
-export const small: Size = { requests: 9, buffers: 3, sessions: 24, files: 14 }
+export const small: Size = { requests: 9, buffers: 3, sessions: 24, files: 14, connections: 2 }
+
+interface Counted {
+  acquired: number
+  released: number
+  failed: number
+  most: number
+}
 
 interface Request {
   readonly frame: Frame
@@ -58,8 +67,6 @@ interface Request {
   lease: Allocation | undefined
   leased: boolean
 }
-
-const poolSize = 12
 
 export class Program {
   now: number
@@ -72,7 +79,7 @@ export class Program {
   private readonly allocations = new Map<number, Allocation>()
   private requests: Array<Request> = []
   private events: Array<Event> = []
-  private readonly counted = new Map<string, { acquired: number; released: number; failed: number; most: number }>()
+  private readonly counted = new Map<string, Counted>()
   private readonly server: Frame
   private readonly pool: Frame
   private readonly decoders: Frame
@@ -87,8 +94,10 @@ export class Program {
     this.manager = this.open(null, "manager", { memory: 512 * 1024 * 1024 })
     this.allocate(this.manager, "settings", {}, true)
     this.server = this.open(this.manager, "server", { memory: 256 * 1024 * 1024, descriptors: 4096 })
-    this.pool = this.open(this.server, "connections", { descriptors: poolSize })
-    for (let item = 0; item < poolSize; item++) this.allocate(this.pool, "connection", { descriptors: 1 }, false)
+    this.pool = this.open(this.server, "connections", { descriptors: this.size.connections })
+    for (let item = 0; item < this.size.connections; item++) {
+      this.allocate(this.pool, "connection", { descriptors: 1 }, false)
+    }
     this.decoders = this.open(this.server, "image_decoders", {})
     for (let item = 0; item < 4; item++) this.allocate(this.decoders, "image_decoder", { memory: 4_194_304 }, false)
     const sessions = this.open(this.manager, "sessions", {})
@@ -126,13 +135,32 @@ export class Program {
     const ended = this.requests.filter((request) => request.ends <= this.now)
     for (const request of ended) this.end(request)
     this.requests = this.requests.filter((request) => request.ends > this.now)
+    // What is held changes while a request goes on.
+    for (const { frame } of this.requests) if (this.random() < 0.04) this.replace(frame)
     this.lend()
-    while (this.requests.length < this.size.requests && this.random() < 0.9) this.request()
+    // A small service has quiet moments.
+    const busy = this.size.requests > 100 ? 1 : 0.55
+    while (this.requests.length < this.size.requests && this.random() < busy) this.request()
     this.lend()
   }
 
-  private open(parent: Frame | null, name: string, budgets: Readonly<Record<string, number>>, deadline?: number): Frame {
-    const path = parent === null || parent.parent === null ? name : `${parent.path}/${name}`
+  private replace(frame: Frame): void {
+    for (const allocation of this.allocations.values()) {
+      if (allocation.frameId !== frame.id) continue
+      this.release(allocation)
+      break
+    }
+    this.buffer(frame)
+  }
+
+  private open(
+    parent: Frame | null,
+    name: string,
+    budgets: Readonly<Record<string, number>>,
+    deadline?: number
+  ): Frame {
+    // As in core: the manager's own has a name, but no path
+    const path = parent === null ? "" : parent.parent === null ? name : `${parent.path}/${name}`
     const frame: Frame = {
       id: this.nextFrame++,
       parent: parent?.id ?? null,
@@ -173,17 +201,30 @@ export class Program {
     this.countOf(resource).acquired++
     const { id, path } = frame
     this.events.push(
-      { _tag: "Allocated", at: this.now, frame: path, frameId: id, allocation: allocation.id, resource, share, cost, took }
+      {
+        _tag: "Allocated",
+        at: this.now,
+        frame: path,
+        frameId: id,
+        allocation: allocation.id,
+        resource,
+        share,
+        cost,
+        took
+      }
     )
     return allocation
   }
 
   private charge(frame: Frame, cost: Readonly<Record<string, number>>, sign: 1 | -1): void {
     for (let at: Frame | undefined = frame; at !== undefined; at = this.frames.get(at.parent ?? -1)) {
-      at.budgets = at.budgets.map((budget) => {
-        const used = budget.used + sign * (cost[budget.unit] ?? 0)
-        return { ...budget, used, highWaterMark: Math.max(budget.highWaterMark, used) }
-      })
+      const change = (unit: string): number => sign * (cost[unit] ?? 0)
+      at.budgets = at.budgets.map(({ highWaterMark, limit, unit, used }) => ({
+        unit,
+        limit,
+        used: used + change(unit),
+        highWaterMark: Math.max(highWaterMark, used + change(unit))
+      }))
     }
   }
 
@@ -206,10 +247,13 @@ export class Program {
 
   private request(): void {
     const lasts = 900 + this.random() ** 3 * 9000
-    const frame = this.open(this.server, "request", { memory: 8 * 1024 * 1024 }, this.now + (lasts > 5000 ? 5000 : 8000))
-    for (let one = 0; one < this.size.buffers; one++) {
-      this.allocate(frame, "temporal_buffer", { memory: 4096 << Math.floor(this.random() * 5) }, false)
-    }
+    const frame = this.open(
+      this.server,
+      "request",
+      { memory: 8 * 1024 * 1024 },
+      this.now + (lasts > 5000 ? 5000 : 8000)
+    )
+    for (let one = 0; one < this.size.buffers; one++) this.buffer(frame)
     const query = this.random() < 0.4 ? this.open(frame, "query", {}, frame.deadline ?? undefined) : undefined
     const request: Request = {
       frame,
@@ -238,6 +282,10 @@ export class Program {
     this.requests.push(request)
   }
 
+  private buffer(frame: Frame): void {
+    this.allocate(frame, "temporal_buffer", { memory: 4096 << Math.floor(this.random() * 5) }, false)
+  }
+
   private get lent(): number {
     return this.requests.filter((request) => request.leased).length
   }
@@ -245,7 +293,7 @@ export class Program {
   /** Those who wait get what is free, first come first served. */
   private lend(): void {
     for (const request of this.requests) {
-      if (request.lease === undefined || request.leased || this.lent >= poolSize) continue
+      if (request.lease === undefined || request.leased || this.lent >= this.size.connections) continue
       const { lease } = request
       const took = this.now - lease.since
       request.leased = true
@@ -389,34 +437,65 @@ export class Program {
       frames: [...this.frames.values()],
       allocations: [...this.allocations.values()],
       pools: [
-        {
-          ...{ frameId: this.pool.id, name: "connections", state: "open", min: 2, max: poolSize, total: poolSize },
-          ...{ idle: poolSize - used, used, creating: 0, busy: 0, closing: 0, abandoned: 0 },
-          waiting: waiting.length,
-          oldestWait: oldest
-        },
-        {
-          ...{ frameId: this.decoders.id, name: "image_decoders", state: "open", min: 0, max: 8, total: 4 },
-          ...{ idle: 1, used: 2, creating: 1, busy: 1, closing: 0, abandoned: 0, waiting: 0, oldestWait: 0 }
-        }
+        this.poolState(this.pool, { total: this.size.connections, used, waiting: waiting.length, oldestWait: oldest }),
+        this.poolState(this.decoders, { total: 4, used: 2, creating: 1, busy: 1 })
       ],
-      resources: [...this.counted].map(([resource, counted]) => {
-        const now = live.get(resource) ?? 0
-        counted.most = Math.max(counted.most, now)
-        const isShare = resource === "connections"
-        return {
-          resource,
-          kind: isShare ? "pool" : resource === "settings" ? "persistent" : resource === "region_client" ? "shared" : "temporal",
-          live: isShare ? poolSize : now,
-          highWaterMark: isShare ? poolSize : counted.most,
-          shares: isShare ? used : resource === "region_client" ? 1 : 0,
-          ...{ acquired: counted.acquired, released: counted.released, failed: counted.failed, late: 0 },
-          acquireTotal: counted.acquired * (isShare ? 310 : 1.4),
-          acquireMax: isShare ? 4120 : 17,
-          holdTotal: counted.released * 2100,
-          holdMax: 9870
-        }
-      })
+      resources: Array.from(
+        this.counted,
+        ([resource, counted]) => this.resourceState(resource, counted, live.get(resource))
+      )
+    }
+  }
+
+  private poolState(frame: Frame, { busy = 0, creating = 0, oldestWait = 0, total, used, waiting = 0 }: {
+    readonly total: number
+    readonly used: number
+    readonly busy?: number
+    readonly creating?: number
+    readonly waiting?: number
+    readonly oldestWait?: number
+  }): SnapshotJson["pools"][number] {
+    const max = frame === this.pool ? this.size.connections : 8
+    return {
+      frameId: frame.id,
+      name: frame.name,
+      state: "open",
+      min: 2,
+      max,
+      total,
+      idle: total - used - busy,
+      used,
+      creating,
+      busy,
+      closing: 0,
+      abandoned: 0,
+      waiting,
+      oldestWait
+    }
+  }
+
+  private resourceState(resource: string, counted: Counted, live = 0): SnapshotJson["resources"][number] {
+    counted.most = Math.max(counted.most, live)
+    const isPool = resource === "connections"
+    const kinds: Readonly<Record<string, "pool" | "persistent" | "shared">> = {
+      connections: "pool",
+      settings: "persistent",
+      region_client: "shared"
+    }
+    return {
+      resource,
+      kind: kinds[resource] ?? "temporal",
+      live: isPool ? this.size.connections : live,
+      highWaterMark: isPool ? this.size.connections : counted.most,
+      shares: isPool ? this.lent : resource === "region_client" ? 1 : 0,
+      acquired: counted.acquired,
+      released: counted.released,
+      failed: counted.failed,
+      late: 0,
+      acquireTotal: counted.acquired * (isPool ? 310 : 1.4),
+      acquireMax: isPool ? 4120 : 17,
+      holdTotal: counted.released * 2100,
+      holdMax: counted.released > 0 ? 9870 : 0
     }
   }
 
@@ -433,7 +512,7 @@ export class Program {
         {
           kind: "pool",
           name: "connections",
-          limit: poolSize,
+          limit: this.size.connections,
           used: this.lent,
           waiting: waiting.length,
           contended: 0.83,

@@ -55,11 +55,13 @@ export const color = (name: string): string => {
 
 const hues = 8
 
-/** One of the colors for definitions, always the same for one name. */
+const hueByName = new Map<string, number>()
+
+/** One of the colors for definitions: the first ones that are met all differ. */
 export const hueOf = (name: string): number => {
-  let hash = 7
-  for (let index = 0; index < name.length; index++) hash = (hash * 31 + name.charCodeAt(index)) >>> 0
-  return hash % hues
+  let hue = hueByName.get(name)
+  if (hue === undefined) hueByName.set(name, hue = hueByName.size % hues)
+  return hue
 }
 
 export const colorOf = (name: string): string => color(`hue-${hueOf(name)}`)

@@ -9,16 +9,19 @@ export const count = (value: number): string => number.format(value)
 export const counted = (value: number, noun: string, plural = `${noun}s`): string =>
   `${count(value)} ${value === 1 ? noun : plural}`
 
+const both = (large: number, unit: string, small: number, part: string): string =>
+  small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${part}`
+
 export const duration = (millis: number): string => {
   const ms = Math.max(0, millis)
   if (ms < 10 && ms > 0 && !Number.isInteger(ms)) return `${ms.toFixed(1)} ms`
   if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  if (seconds < 3600) return both(Math.floor(seconds / 60), "min", seconds % 60, "s")
   const minutes = Math.round(ms / 60_000)
-  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
-  return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`
+  if (minutes < 48 * 60) return both(Math.floor(minutes / 60), "h", minutes % 60, "min")
+  return both(Math.floor(minutes / 1440), "d", Math.floor((minutes % 1440) / 60), "h")
 }
 
 const isBytes = (unit: string): boolean => /(^|[^a-z])(memory|bytes?|heap|buffers?|disk|space)($|[^a-z])/i.test(unit)

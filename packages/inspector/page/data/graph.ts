@@ -32,9 +32,9 @@ export interface Graph {
   readonly left: number
 }
 
-export const nodeWidth = 190
+export const nodeWidth = 176
 export const nodeHeight = 40
-const gapX = 110
+const gapX = 64
 const gapY = 16
 const mostEdges = 60
 

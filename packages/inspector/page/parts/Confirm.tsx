@@ -8,7 +8,7 @@ import type { Control, PoolState } from "../data/wire.ts"
 export type Question =
   | { readonly _tag: "Drain"; readonly pool: PoolState }
   | { readonly _tag: "Resize"; readonly pool: PoolState }
-  | { readonly _tag: "Retire"; readonly resource: string }
+  | { readonly _tag: "Retire"; readonly resource: string; readonly frameId?: number }
 
 export const question = signal<Question | null>(null)
 
@@ -33,11 +33,16 @@ const Body = ({ asked }: { readonly asked: Question }) => {
   const upper = Number(max)
   const isRight = !isResize ||
     (/^\d+$/.test(min) && /^\d+$/.test(max) && upper >= Math.max(1, lower) && Number.isSafeInteger(upper))
-  const command: Control = asked._tag === "Drain"
-    ? { _tag: "Drain", pool: asked.pool.name }
+  // Several pools may have one name.
+  const command: Control & { readonly frameId?: number } = asked._tag === "Drain"
+    ? { _tag: "Drain", pool: asked.pool.name, frameId: asked.pool.frameId }
     : asked._tag === "Resize"
-    ? { _tag: "Resize", pool: asked.pool.name, min: lower, max: upper }
-    : { _tag: "Retire", resource: asked.resource }
+    ? { _tag: "Resize", pool: asked.pool.name, frameId: asked.pool.frameId, min: lower, max: upper }
+    : {
+      _tag: "Retire",
+      resource: asked.resource,
+      ...(asked.frameId === undefined ? undefined : { frameId: asked.frameId })
+    }
   const name = asked._tag === "Retire" ? asked.resource : asked.pool.name
 
   const run = async (): Promise<void> => {

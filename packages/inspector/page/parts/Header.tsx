@@ -88,7 +88,10 @@ const Who = () => {
 const Tabs = () => {
   const snapshot = shownSnapshot.value
   const raised = shownLeaks.value.filter((leak) => leak.state === "raised").length
-  const waiting = snapshot?.pools.reduce((sum, pool) => sum + pool.waiting, 0) ?? 0
+  const waiting = Math.max(
+    snapshot?.pools.reduce((sum, pool) => sum + pool.waiting, 0) ?? 0,
+    shown.value?.contention?.subjects.reduce((sum, subject) => sum + subject.waiting, 0) ?? 0
+  )
   const badge: Readonly<Partial<Record<View, { readonly text: string; readonly bad: boolean } | null>>> = {
     tree: snapshot === null ? null : { text: count(snapshot.allocations.length), bad: false },
     waits: waiting === 0 ? null : { text: count(waiting), bad: false },

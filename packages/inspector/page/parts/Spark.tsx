@@ -24,7 +24,11 @@ export interface SparkProps {
   readonly leave?: () => void
 }
 
-const minutes = 5
+const longest = 300
+
+/** How many seconds are seen: at first there is little to see, then a minute fills the whole width. */
+export const secondsOf = (track: Track | undefined, until: number): number =>
+  Math.max(60, Math.min(longest, until / 1000 - (track?.times[0] ?? Infinity)))
 
 const dataOf = ({ lines, track, until }: SparkProps): uPlot.AlignedData => {
   if (track === undefined) return [[], ...lines.map(() => [])] as unknown as uPlot.AlignedData
@@ -55,11 +59,12 @@ export const Spark = (props: SparkProps) => {
           x: {
             time: true,
             range: (_, __, max) => {
-              const end = Number.isFinite(max) && max !== null ? max : latest.current.until / 1000
-              return [end - minutes * 60, end]
+              const { track, until } = latest.current
+              const end = Number.isFinite(max) && max !== null ? max : until / 1000
+              return [end - secondsOf(track, until), end]
             }
           },
-          y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, max ?? 0, 1) * 1.05] }
+          y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, max ?? 0, 1) * 1.08] }
         },
         series: [
           {},

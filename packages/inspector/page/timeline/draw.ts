@@ -243,7 +243,7 @@ export class Painter {
 
   private deadline(frame: FrameSpan, y: number, height: number, to: number): void {
     const { context, view } = this
-    if (frame.deadline === Infinity || frame.deadline > Math.min(frame.end, view.to)) return
+    if (frame.deadline === Infinity || frame.deadline > Math.min(frame.end, view.now)) return
     const x = Math.max(this.x(frame.deadline), this.gutter)
     context.fillStyle = color("bad-soft")
     context.fillRect(x, y, Math.max(0, to - x), height)
@@ -305,7 +305,7 @@ export class Painter {
       // It stays in sight as long as one of its lanes does.
       const at = Math.max(y - view.top, Math.min(axisHeight + 4, bottom - 14)) + 7
       const name = path === "" ? "manager" : path.split("/").at(-1)!
-      const indent = 10 + Math.min(depth > 0 ? depth - 1 : 0, 6) * 10
+      const indent = 10 + Math.min(depth, 6) * 10
       const many = lanes > 1 ? ` ×${lanes}` : ""
       context.globalAlpha = view.matches === null || view.matches(path) ? 1 : 0.5
       context.fillStyle = color("text")

@@ -51,6 +51,8 @@ export interface Lane {
 export interface Track {
   readonly path: string
   readonly depth: number
+  /** The manager's own: it stands above all. */
+  root: boolean
   readonly lanes: Array<Lane>
 }
 
@@ -66,6 +68,7 @@ export class Timeline {
   private byPath = new Map<string, Track>()
   private frames = new Map<number, FrameSpan>()
   private allocations = new Map<number, AllocationSpan>()
+  private root: FrameSpan | undefined
   private spans = 0
   private pruned = 0
 
@@ -190,14 +193,25 @@ export class Timeline {
   private seeFrame(state: FrameState): void {
     const frame = this.frames.get(state.id) ?? this.open(state.id, state.path, state.openedAt)
     frame.deadline = state.deadline ?? Infinity
+    if (state.parent === null) this.seeRoot(frame)
     if (state.phase === "expired" && frame.expiredAt === Infinity) frame.expiredAt = frame.deadline
+  }
+
+  private seeRoot(frame: FrameSpan): void {
+    this.root = frame
+    const track = this.trackOf(frame.path)
+    if (track.root) return
+    track.root = true
+    this.tracks.sort(inTreeOrder)
   }
 
   private seeAllocation(state: AllocationState): void {
     const here = state.state === "live" || state.state === "releasing"
     const known = this.allocations.get(state.id)
     if (known === undefined) {
-      const frame = this.frames.get(state.frameId) ?? this.open(state.frameId, state.frame, state.since)
+      // What has outlived its frame stands with the manager.
+      const home = this.frames.get(state.frameId) ?? (state.orphaned ? this.root : undefined)
+      const frame = home ?? this.open(state.frameId, state.frame, state.since)
       this.hold(state.id, frame, state.resource, state.share, state.since, here ? state.since : Infinity)
     } else if (here && known.start === Infinity) {
       known.start = state.since
@@ -236,7 +250,7 @@ export class Timeline {
   private trackOf(path: string): Track {
     let track = this.byPath.get(path)
     if (track === undefined) {
-      track = { path, depth: path === "" ? 0 : path.split("/").length, lanes: [] }
+      track = { path, depth: path.split("/").length - 1, root: false, lanes: [] }
       this.byPath.set(path, track)
       this.tracks.push(track)
       this.tracks.sort(inTreeOrder)
@@ -312,6 +326,7 @@ export class Timeline {
 
 /** Outer frames before those inside, the rest by name. */
 const inTreeOrder = (a: Track, b: Track): number => {
+  if (a.root !== b.root) return a.root ? -1 : 1
   const left = a.path.split("/")
   const right = b.path.split("/")
   for (let index = 0; index < Math.min(left.length, right.length); index++) {

@@ -7,7 +7,7 @@ import type { Index } from "../data/tree.ts"
 import type { AllocationState, FrameState, Leak } from "../data/wire.ts"
 import { Icon } from "../parts/Icon.tsx"
 import { Meter, pressure } from "../parts/Meter.tsx"
-import { Left } from "./Tree.tsx"
+import { Left } from "./Left.tsx"
 import { reveal, treeIndex } from "./treeState.ts"
 
 export const Fact = ({ children, name }: { readonly name: string; readonly children: ComponentChildren }) => (

@@ -11,7 +11,7 @@ import type { PoolState, ResourceState } from "../data/wire.ts"
 import { question } from "../parts/Confirm.tsx"
 import { Empty } from "../parts/Empty.tsx"
 import { Meter, pressure } from "../parts/Meter.tsx"
-import { Spark } from "../parts/Spark.tsx"
+import { secondsOf, Spark } from "../parts/Spark.tsx"
 import type { SparkProps } from "../parts/Spark.tsx"
 import { reveal } from "./treeState.ts"
 
@@ -23,7 +23,7 @@ const Plot = (
   return (
     <div class="plot">
       <Spark {...spark} hover={(when, values) => set(`${time(when)}  ${say(values)}`)} leave={() => set(null)} />
-      <span class="quiet">{at ?? "last 5 minutes"}</span>
+      <span class="quiet">{at ?? `last ${duration(Math.round(secondsOf(spark.track, spark.until)) * 1000)}`}</span>
     </div>
   )
 }
@@ -55,8 +55,7 @@ const PoolCard = ({ pool, shown }: { readonly pool: PoolState; readonly shown: S
         {pool.state !== "open" && <span class="tag warn">{pool.state}</span>}
       </h3>
       <p class="big">
-        {pool.used}
-        <span class="quiet">of {pool.max > 1e9 ? "any number" : count(pool.max)} in use</span>
+        {pool.used} <span class="quiet">of {pool.max > 1e9 ? "any number" : count(pool.max)} in use</span>
       </p>
       <Meter label={`Items of ${pool.name} in use`} of={whole} parts={poolParts(pool)} />
       <p class="figures">
@@ -77,7 +76,12 @@ const PoolCard = ({ pool, shown }: { readonly pool: PoolState; readonly shown: S
       {canControl() && (
         <p class="controls">
           <button type="button" onClick={() => question.value = { _tag: "Resize", pool }}>Resize</button>
-          <button type="button" onClick={() => question.value = { _tag: "Retire", resource: pool.name }}>Retire</button>
+          <button
+            type="button"
+            onClick={() => question.value = { _tag: "Retire", resource: pool.name, frameId: pool.frameId }}
+          >
+            Retire
+          </button>
           <button type="button" class="danger" onClick={() => question.value = { _tag: "Drain", pool }}>Drain</button>
         </p>
       )}
@@ -124,7 +128,6 @@ const BudgetCard = ({ group, shown }: { readonly group: BudgetGroup; readonly sh
         track={shown.history.tracks.get(`budget ${group.key}`)}
         until={shown.snapshot.at}
         lines={[{ color: "accent", filled: true }]}
-        top={limit ?? undefined}
         say={([value]) => amountShort(value ?? 0, unit)}
       />
     </article>
@@ -255,7 +258,7 @@ export const Gauges = () => {
                   <th scope="col" title="Arrived after their frame had ended">Late</th>
                   <th scope="col">Acquire mean / max</th>
                   <th scope="col">Held mean / max</th>
-                  <th scope="col">Live, 5 min</th>
+                  <th scope="col">Live lately</th>
                 </tr>
               </thead>
               <tbody>

@@ -155,7 +155,7 @@ const Tip = () => {
 const Legend = () => {
   const snapshot = shownSnapshot.value
   const names = snapshot === null ? [] : snapshot.resources.toSorted((a, b) => b.live + b.shares - a.live - a.shares)
-    .slice(0, 7).map(({ resource }) => resource)
+    .slice(0, 5).map(({ resource }) => resource)
   return (
     <span class="legend">
       {[...new Set(names)].map((name) => (

@@ -10,6 +10,7 @@ import { Icon } from "../parts/Icon.tsx"
 import { Meter, pressure } from "../parts/Meter.tsx"
 import { hueOf } from "../theme.ts"
 import { Details } from "./Details.tsx"
+import { Left } from "./Left.tsx"
 import {
   chooseUnit,
   descending,
@@ -26,13 +27,6 @@ import {
 
 const rowHeight = 26
 const spare = 8
-
-export const Left = ({ deadline }: { readonly deadline: number | null }) => {
-  if (deadline === null) return <span class="quiet">-</span>
-  const left = deadline - now.value
-  if (left < 0) return <span class="late">{duration(-left)} late</span>
-  return <span class={left < 1000 ? "soon" : undefined}>{duration(left)}</span>
-}
 
 /** The fullest of its limits, as a bar. */
 const Budget = ({ frame, text }: { readonly frame: FrameState; readonly text: string }) => {
@@ -150,7 +144,10 @@ const Cells = ({ row }: { readonly row: Row }) => {
         <>
           <span class="number">{duration(at - row.allocation.since)}</span>
           <span class="number quiet">
-            {frame !== undefined && frame.deadline !== null && <Left deadline={frame.deadline} />}
+            {
+              // In the tree the row of the frame says it.
+              grouping.value !== "frames" && frame !== undefined && <Left deadline={frame.deadline} />
+            }
           </span>
           <span class="cost">{cost(row.allocation.cost)}</span>
           <span class="site" title={callSite}>

@@ -15,12 +15,19 @@ const clip = (text: string, most: number): string => {
   return `…${text.slice(text.length - most + 1)}`
 }
 
-const curve = ({ back, from, to }: GraphEdge): string => {
+/** How much room lines that lead back take, over and under the rest. */
+const loopHeight = 44
+
+const curve = ({ back, from, to }: GraphEdge, middle: number): string => {
   const x1 = from.x + nodeWidth / 2
   const x2 = to.x - nodeWidth / 2
   if (back) {
-    const low = Math.max(from.y, to.y) + nodeHeight
-    return `M${x1} ${from.y} C${x1 + 60} ${low}, ${x2 - 60} ${low}, ${x2} ${to.y}`
+    // Over or under the others, whichever is nearer.
+    const side = from.y < middle ? -1 : 1
+    const y1 = from.y + side * nodeHeight / 2
+    const y2 = to.y + side * nodeHeight / 2
+    const far = (side < 0 ? Math.min(y1, y2) : Math.max(y1, y2)) + side * loopHeight
+    return `M${from.x} ${y1} C${from.x} ${far}, ${to.x} ${far}, ${to.x} ${y2}`
   }
   const bend = Math.max(30, (x2 - x1) / 2)
   return `M${x1} ${from.y} C${x1 + bend} ${from.y}, ${x2 - bend} ${to.y}, ${x2} ${to.y}`
@@ -37,7 +44,7 @@ const NodeBox = ({ about, node }: { readonly node: GraphNode; readonly about: st
   >
     <title>{node.name}: {about}</title>
     <rect width={nodeWidth} height={nodeHeight} rx={node.kind === "frame" ? 4 : nodeHeight / 2} />
-    <text x={nodeWidth / 2} y={17}>{clip(node.name || "manager", 25)}</text>
+    <text x={nodeWidth / 2} y={17}>{clip(node.name || "manager", 24)}</text>
     <text x={nodeWidth / 2} y={32} class="quiet">{about}</text>
   </g>
 )
@@ -57,13 +64,15 @@ const GraphView = ({ graph, subjects }: { readonly graph: Graph; readonly subjec
       waits.length > 0 ? `waits ${duration(longest)}` : ""
     }`
   }
-  const circles = graph.edges.filter((edge) => edge.back)
+  const leadsBack = graph.edges.some((edge) => edge.back)
+  const room = leadsBack ? loopHeight - 12 : 0
   return (
     <figure>
       <div class="graph wide">
         <svg
           width={graph.width}
-          height={graph.height + (circles.length > 0 ? nodeHeight : 0)}
+          height={graph.height + 2 * room}
+          viewBox={`0 ${-room} ${graph.width} ${graph.height + 2 * room}`}
           role="img"
           aria-label="Who waits for whom; the table below says the same"
         >
@@ -76,7 +85,7 @@ const GraphView = ({ graph, subjects }: { readonly graph: Graph; readonly subjec
             <path
               key={edge.key}
               class={`edge ${edge.kind}${edge.back ? " back" : ""}`}
-              d={curve(edge)}
+              d={curve(edge, graph.height / 2)}
               marker-end="url(#arrow)"
             />
           ))}
@@ -85,46 +94,61 @@ const GraphView = ({ graph, subjects }: { readonly graph: Graph; readonly subjec
       </div>
       <figcaption>
         <span class="line waits" /> waits for <span class="line held" /> held by
-        {circles.length > 0 && (
-          <>
-            <span class="line back" />{" "}
-            closes a circle: frames of this name hold what others of them, or they themselves, wait for
-          </>
-        )}
-        {graph.left > 0 && `. ${count(graph.left)} shorter waits are not drawn.`}
+        {leadsBack && ". A line that leads back: what frames of this name hold is what others of that name wait for."}
+        {graph.left > 0 && ` ${count(graph.left)} shorter waits are not drawn.`}
       </figcaption>
     </figure>
   )
 }
 
+interface Waiting extends Edge {
+  readonly times: number
+}
+
+/** Those of one name that wait for the same, as one: the longest wait stands for all. */
+const together = (waits: ReadonlyArray<Edge>): ReadonlyArray<Waiting> => {
+  const all = new Map<string, Waiting>()
+  for (const edge of waits) {
+    const key = `${edge.waiter}\n${edge.resource}\n${edge.holder}`
+    const known = all.get(key)
+    const waited = Math.max(known?.waited ?? 0, edge.waited)
+    all.set(key, { ...edge, waited, times: (known?.times ?? 0) + 1 })
+  }
+  return [...all.values()].sort((a, b) => b.waited - a.waited)
+}
+
+const most = 12
+
 const WaitTable = ({ waits }: { readonly waits: ReadonlyArray<Edge> }) => {
-  const [all, setAll] = useState(false)
-  const seen = all ? waits.slice(0, 1000) : waits.slice(0, 12)
+  const [open, setOpen] = useState(false)
+  const all = together(waits)
   return (
     <div class="wide">
       <table>
         <thead>
           <tr>
             <th scope="col">Who waits</th>
-            <th scope="col">For</th>
-            <th scope="col">Which is held by</th>
-            <th scope="col">Waited</th>
+            <th scope="col" class="left">For</th>
+            <th scope="col" class="left">Which is held by</th>
+            <th scope="col">Waits</th>
+            <th scope="col">Longest</th>
           </tr>
         </thead>
         <tbody>
-          {seen.map((edge, index) => (
-            <tr key={index}>
-              <th scope="row">{edge.waiter || "manager"}</th>
-              <td class="left">{edge.resource}</td>
-              <td class="left">{edge.holder || <span class="quiet">nobody</span>}</td>
-              <td>{duration(edge.waited)}</td>
+          {all.slice(0, open ? 1000 : most).map(({ holder, resource, times, waited, waiter }) => (
+            <tr key={`${waiter}\n${resource}\n${holder}`}>
+              <th scope="row">{waiter || "manager"}</th>
+              <td class="left">{resource}</td>
+              <td class="left">{holder || <span class="quiet">nobody</span>}</td>
+              <td>{count(times)}</td>
+              <td>{duration(waited)}</td>
             </tr>
           ))}
         </tbody>
       </table>
-      {waits.length > 12 && (
-        <button type="button" onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show all ${count(waits.length)}`}
+      {all.length > most && (
+        <button type="button" onClick={() => setOpen(!open)}>
+          {open ? "Show fewer" : `Show all ${count(all.length)}`}
         </button>
       )}
     </div>
@@ -229,7 +253,7 @@ export const Waits = () => {
         <>
           <h2>
             Where it waits{" "}
-            <span class="quiet">since {duration(current.contention!.at - current.contention!.from)}</span>
+            <span class="quiet">over the last {duration(current.contention!.at - current.contention!.from)}</span>
           </h2>
           <div class="cards broad">
             {subjects.slice(0, 60).map((subject) => (
