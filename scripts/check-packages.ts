@@ -72,8 +72,9 @@ const pack = (directory: string): Promise<string | undefined> =>
     const { stdout } = await execute("npm", ["pack", "--json", "--pack-destination", temporary], { cwd: directory })
     const [packed]: [{ filename: string; files: ReadonlyArray<{ path: string }> }] = JSON.parse(stdout)
     const paths = packed.files.map(({ path }) => path)
-    const missing = ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/index.js.map", "src/index.ts"]
-      .filter((path) => !paths.includes(path))
+    const parts = ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/index.js.map", "src/index.ts"]
+    if (existsSync(join(directory, "page"))) parts.push("dist/page/index.html")
+    const missing = parts.filter((path) => !paths.includes(path))
     if (missing.length > 0) throw new Error(`missing in the package: ${missing.join(", ")}`)
     if (paths.some((path) => path.endsWith(".tsbuildinfo"))) throw new Error("build info must not be published")
     return join(temporary, packed.filename)

@@ -52,6 +52,7 @@ const countReport = (ok: boolean): Counts => {
 
 const steps: ReadonlyArray<Step> = [
   { name: "types", command: process.execPath, args: ["scripts/tsc.js", "-b"], again: "npm run check" },
+  { name: "page", command: process.execPath, args: ["scripts/page.ts"], again: "node scripts/page.ts" },
   { name: "lint", command: join(bin, "oxlint"), args: ["--deny-warnings"], again: "npm run lint" },
   { name: "format", command: join(bin, "dprint"), args: ["check"], again: "npm run format" },
   {

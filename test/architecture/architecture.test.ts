@@ -208,7 +208,7 @@ describe("the text of the project", () => {
     ["/tm", "p/"],
     ["C:", "\\"]
   ].map((parts) => parts.join(""))
-  const text = /(^|\/)(\.[\w-]+|LICENSE|run)$|\.(ts|js|json|md|ya?ml|html|css|txt|snap|svg)$/
+  const text = /(^|\/)(\.[\w-]+|LICENSE|run)$|\.(tsx?|js|json|md|ya?ml|html|css|txt|snap|svg)$/
 
   test("names no machine's paths, no registry and no ticket", () => {
     const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {

@@ -43,6 +43,19 @@ const pool: Shape = {
   used: "number",
   waiting: "number"
 }
+const waiter: Shape = {
+  kind: "string",
+  name: "string",
+  sourceId: "number",
+  resource: "string",
+  frameId: "numberOrNull",
+  frame: "string",
+  position: "number",
+  amount: "number",
+  since: "number",
+  deadline: "numberOrNull"
+}
+const shared: Shape = { frameId: "number", resource: "string", state: "string", users: "number" }
 const resource: Shape = { resource: "string", kind: "string", live: "number" }
 const leak: Shape = {
   id: "number",
@@ -100,6 +113,10 @@ const wrongIn = (list: ReadonlyArray<unknown>, shape: Shape, where: string): str
   return undefined
 }
 
+/** What older programs do not send. */
+const wrongIfThere = (list: unknown, shape: Shape, where: string): string | undefined =>
+  list === undefined ? undefined : Array.isArray(list) ? wrongIn(list, shape, where) : `${where} is not an array`
+
 /** What is wrong with it as a snapshot, or nothing. */
 export const wrongWithSnapshot = (value: unknown): string | undefined => {
   const top = wrong(value, {
@@ -110,9 +127,10 @@ export const wrongWithSnapshot = (value: unknown): string | undefined => {
     resources: "array"
   }, "it")
   if (top !== undefined) return top
-  const { allocations, frames, pools, resources } = value as Snapshot
+  const { allocations, frames, pools, resources, values, waiters } = value as Snapshot
   const found = wrongIn(frames, frame, "frames") ?? wrongIn(allocations, allocation, "allocations") ??
-    wrongIn(pools, pool, "pools") ?? wrongIn(resources, resource, "resources")
+    wrongIn(pools, pool, "pools") ?? wrongIn(resources, resource, "resources") ??
+    wrongIfThere(values, shared, "values") ?? wrongIfThere(waiters, waiter, "waiters")
   if (found !== undefined) return found
   for (const { budgets, id } of frames) {
     const inside = wrongIn(budgets, budget, `the budgets of frame ${id}`)

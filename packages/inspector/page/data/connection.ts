@@ -22,8 +22,8 @@ export const status = signal<Status>({ is: "connecting" })
 /** What a reader has to know about how the events come. */
 export const listening = signal(false)
 
-/** How long the last snapshot took from the question to the last byte, and how large it was. */
-export const lastAnswer = signal({ took: 0, size: 0 })
+/** The name of the measure from the question for a snapshot until it is painted. */
+const measured = "chronovyan.update"
 
 const token = ((): string | undefined => {
   const fragment = location.hash.slice(1)
@@ -151,7 +151,9 @@ const poll = async (): Promise<never> => {
       takeAnswer(text)
       await nextPaint()
       pause = pauseAfter(took + performance.now() - start, document.hidden)
-      lastAnswer.value = { took, size: text.length }
+      // For whoever wants to know how long it takes until a change is seen.
+      performance.clearMeasures(measured)
+      performance.measure(measured, { start: start - took, end: performance.now() })
       failures = 0
       if (status.value.is !== "live") status.value = { is: "live" }
       await askForRest(round)

@@ -1,5 +1,5 @@
 /** Where the frames and resources of the wait-for graph are drawn: who waits stands left of what it waits for. */
-import type { Contention, Edge, Snapshot } from "./wire.ts"
+import type { Contention, Edge, Snapshot, WaiterState } from "./wire.ts"
 
 export interface GraphNode {
   readonly key: string
@@ -153,14 +153,48 @@ export const layout = (waits: ReadonlyArray<Edge>): Graph => {
   }
 }
 
-/** What a snapshot alone tells of who waits: that somebody waits for a pool, and who has its items. */
+/** The paths of those that have what a waiter waits for. */
+const holdersOf = (snapshot: Snapshot, waiter: WaiterState): ReadonlySet<string> => {
+  const { kind, name, sourceId } = waiter
+  const holders = new Set<string>()
+  if (kind === "pool") {
+    for (const { frame, poolId, state } of snapshot.allocations) {
+      if (poolId === sourceId && state === "live") holders.add(frame)
+    }
+    return holders
+  }
+  // Outer frames come before those inside.
+  const inside = new Set([sourceId])
+  for (const { id, parent } of snapshot.frames) if (parent !== null && inside.has(parent)) inside.add(id)
+  for (const { cost, frame, frameId } of snapshot.allocations) {
+    if ((cost[name] ?? 0) > 0 && inside.has(frameId)) holders.add(frame)
+  }
+  return holders
+}
+
+/** All who wait for one thing have the same answer. */
+const waitsOfWaiters = (snapshot: Snapshot, waiters: ReadonlyArray<WaiterState>): ReadonlyArray<Edge> => {
+  const known = new Map<string, ReadonlySet<string>>()
+  return waiters.flatMap((waiter) => {
+    const key = `${waiter.kind} ${waiter.sourceId} ${waiter.name}`
+    const holders = known.get(key) ?? holdersOf(snapshot, waiter)
+    known.set(key, holders)
+    const { frame, name, since } = waiter
+    const edge = (holder: string): Edge => ({ waiter: frame, resource: name, holder, waited: snapshot.at - since })
+    return holders.size === 0 ? [edge("")] : Array.from(holders, edge)
+  })
+}
+
+/** Who waits for whom: as the program reports it, or else as far as a snapshot alone tells it. */
 export const waitsOf = (snapshot: Snapshot, contention: Contention | null): ReadonlyArray<Edge> => {
   if (contention !== null) return contention.waits
+  if (snapshot.waiters !== undefined) return waitsOfWaiters(snapshot, snapshot.waiters)
   return snapshot.pools.filter((pool) => pool.waiting > 0).flatMap((pool) => {
     const holders = new Set(
-      snapshot.allocations.filter((one) => one.resource === pool.name && one.share).map((one) => one.frame)
+      snapshot.allocations.filter((one) => one.resource === pool.name && one.share && one.state === "live")
+        .map((one) => one.frame)
     )
     const waiter = `${pool.waiting} who wait`
-    return [...holders].map((holder): Edge => ({ waiter, resource: pool.name, holder, waited: pool.oldestWait }))
+    return Array.from(holders, (holder): Edge => ({ waiter, resource: pool.name, holder, waited: pool.oldestWait }))
   })
 }

@@ -38,6 +38,9 @@ export interface BudgetGroup {
   readonly highWaterMark: number
   readonly reserved: number
   readonly waiting: number
+  readonly oldestWait: number
+  /** What comes back over time, in words of the budget: an amount each so many milliseconds. */
+  readonly rate: { readonly amount: number; readonly per: number } | undefined
   /** How full the fullest is, from 0 to 1. */
   readonly fullest: number
 }
@@ -56,6 +59,10 @@ const join = (group: BudgetGroup | undefined, frame: FrameState, budget: BudgetS
   highWaterMark: (group?.highWaterMark ?? 0) + budget.highWaterMark,
   reserved: (group?.reserved ?? 0) + (budget.reserved ?? 0),
   waiting: (group?.waiting ?? 0) + (budget.waiting ?? 0),
+  oldestWait: Math.max(group?.oldestWait ?? 0, budget.oldestWait ?? 0),
+  rate: budget.amount === undefined || budget.per === undefined
+    ? undefined
+    : { amount: budget.amount, per: budget.per },
   fullest: Math.max(group?.fullest ?? 0, fullness(budget))
 })
 

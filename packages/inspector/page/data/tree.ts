@@ -1,6 +1,6 @@
 /** The rows of the tree: what is inside what, folded where there is much of the same, sorted and searched. */
 import { cost as costText } from "./format.ts"
-import type { AllocationState, Cost, FrameState, PoolState, Snapshot } from "./wire.ts"
+import type { AllocationState, Cost, FrameState, PoolState, Snapshot, WaiterState } from "./wire.ts"
 
 export type Sort = "opened" | "name" | "age" | "left" | "cost"
 export type Grouping = "frames" | "resource" | "callSite" | "none"
@@ -47,7 +47,13 @@ export interface FoldRow extends Common {
   readonly deadline: number | null
 }
 
-export type Row = FrameRow | AllocationRow | FoldRow
+/** Someone who waits and has no allocation yet. */
+export interface WaiterRow extends Common {
+  readonly kind: "waiter"
+  readonly waiter: WaiterState
+}
+
+export type Row = FrameRow | AllocationRow | FoldRow | WaiterRow
 
 export interface Index {
   readonly snapshot: Snapshot
@@ -57,6 +63,10 @@ export interface Index {
   readonly allocationsIn: ReadonlyMap<number, ReadonlyArray<AllocationState>>
   readonly totals: ReadonlyMap<number, Totals>
   readonly pools: ReadonlyMap<number, PoolState>
+  /** Those who have no allocation yet, by the frame that asks, or else that they wait at. */
+  readonly waitersIn: ReadonlyMap<number, ReadonlyArray<WaiterState>>
+  /** Those who have one, by its number. */
+  readonly waiterOf: ReadonlyMap<number, WaiterState>
   readonly units: ReadonlyArray<string>
 }
 
@@ -84,6 +94,9 @@ const put = <K, V>(map: Map<K, Array<V>>, key: K, value: V): void => {
   if (list === undefined) map.set(key, [value])
   else list.push(value)
 }
+
+const waiterHome = (frames: ReadonlyMap<number, FrameState>, { frameId, sourceId }: WaiterState): number | undefined =>
+  [frameId, sourceId].find((id): id is number => id !== null && frames.has(id))
 
 export const index = (snapshot: Snapshot): Index => {
   const frames = new Map<number, FrameState>()
@@ -117,7 +130,14 @@ export const index = (snapshot: Snapshot): Index => {
     outer.frames++
   }
   const pools = new Map(snapshot.pools.map((pool) => [pool.frameId, pool]))
-  return { snapshot, roots, frames, framesIn, allocationsIn, totals, pools, units: [...units].sort() }
+  const waitersIn = new Map<number, Array<WaiterState>>()
+  const waiterOf = new Map<number, WaiterState>()
+  for (const waiter of snapshot.waiters ?? []) {
+    if (waiter.allocation !== undefined) waiterOf.set(waiter.allocation, waiter)
+    else put(waitersIn, waiterHome(frames, waiter) ?? manager ?? 0, waiter)
+  }
+  const all = [...units].sort()
+  return { snapshot, roots, frames, framesIn, allocationsIn, totals, pools, waitersIn, waiterOf, units: all }
 }
 
 export interface Options {
@@ -161,6 +181,11 @@ export const allocationMatches = (one: AllocationState, words: ReadonlyArray<str
     lowerCase(one.resource).includes(word) || lowerCase(one.frame).includes(word) || isId(word, one.id) ||
     (one.callSite !== undefined && lowerCase(one.callSite).includes(word)) || one.state === word ||
     (word === "orphaned" && one.orphaned)
+  )
+
+const waiterMatches = (waiter: WaiterState, words: ReadonlyArray<string>): boolean =>
+  words.every((word) =>
+    lowerCase(`waiting ${waiter.name} ${waiter.resource} ${waiter.frame} ${waiter.callSite ?? ""}`).includes(word)
   )
 
 const frameMatches = (frame: FrameState, words: ReadonlyArray<string>): boolean =>
@@ -208,6 +233,11 @@ class Walk {
       this.matches++
       mark(one.orphaned || !frames.has(one.frameId) ? manager : one.frameId)
     }
+    for (const [home, waiters] of this.index.waitersIn) {
+      const found = waiters.filter((waiter) => waiterMatches(waiter, this.words)).length
+      if (found > 0) mark(home)
+      this.matches += found
+    }
   }
 
   tree(): void {
@@ -227,14 +257,34 @@ class Walk {
     const key = `f${frame.id}`
     const allocations = this.index.allocationsIn.get(frame.id) ?? []
     const frames = this.index.framesIn.get(frame.id) ?? []
-    const hasInside = allocations.length + frames.length > 0
+    const waiters = this.index.waitersIn.get(frame.id) ?? []
+    const hasInside = allocations.length + frames.length + waiters.length > 0
     const open = hasInside ? this.isOpen(key, true) : null
     const totals = this.index.totals.get(frame.id)!
     const pool = this.index.pools.get(frame.id)
     this.rows.push({ kind: "frame", key, depth, parent, open, position, siblings, frame, totals, pool })
     if (open !== true) return
+    this.waiters(waiters, depth + 1, key)
     this.allocations(allocations, depth + 1, key)
     this.frames(frames, depth + 1, key)
+  }
+
+  private waiters(all: ReadonlyArray<WaiterState>, depth: number, parent: string): void {
+    const seen = this.searching ? all.filter((waiter) => waiterMatches(waiter, this.words)) : all
+    seen.forEach((waiter, at) => {
+      const { fiber, name, since, sourceId } = waiter
+      const key = `w${fiber} ${sourceId} ${name} ${since}`.replaceAll(" ", "-")
+      this.rows.push({
+        kind: "waiter",
+        key,
+        depth,
+        parent,
+        open: null,
+        position: at + 1,
+        siblings: seen.length,
+        waiter
+      })
+    })
   }
 
   allocations(all: ReadonlyArray<AllocationState>, depth: number, parent: string | null, fold = true): void {

@@ -16,6 +16,10 @@ export interface BudgetState {
   readonly kind?: string
   readonly reserved?: number
   readonly waiting?: number
+  readonly oldestWait?: number
+  /** A rate: how much comes back in `per` milliseconds. */
+  readonly amount?: number
+  readonly per?: number
 }
 
 export interface FrameState {
@@ -39,7 +43,53 @@ export interface AllocationState {
   readonly orphaned: boolean
   readonly since: number
   readonly cost: Cost
+  readonly fiber?: number
+  /** An item of a pool: the frame of the pool. */
+  readonly poolId?: number
   readonly callSite?: string
+}
+
+/** Someone who waits for an item of a pool, or for a budget. */
+export interface WaiterState {
+  readonly kind: string
+  /** What it waits for: the name of the pool, or the unit. */
+  readonly name: string
+  /** The frame of the pool, or the frame whose limit it is. */
+  readonly sourceId: number
+  readonly resource: string
+  readonly frameId: number | null
+  readonly frame: string
+  readonly fiber: number
+  /** Its allocation, where there is one already. */
+  readonly allocation?: number
+  /** How many would be served before it. */
+  readonly position: number
+  readonly amount: number
+  readonly since: number
+  readonly deadline: number | null
+  readonly tenant?: string
+  readonly callSite?: string
+}
+
+/** A shared or persistent value. */
+export interface ValueState {
+  readonly frameId: number
+  readonly resource: string
+  readonly kind: string
+  readonly state: string
+  readonly users: number
+  readonly turns?: { readonly readers: number; readonly writing: boolean; readonly waiting: number }
+}
+
+/** What happened in a pool so far, as far as the page tells it. */
+export interface PoolCounts {
+  readonly created: number
+  readonly borrowed: number
+  readonly timeouts: number
+  readonly overloaded: number
+  readonly waited: number
+  readonly waitTotal: number
+  readonly waitMax: number
 }
 
 export interface PoolState {
@@ -57,7 +107,7 @@ export interface PoolState {
   readonly abandoned: number
   readonly waiting: number
   readonly oldestWait: number
-  readonly counts?: { readonly [name: string]: number }
+  readonly counts?: PoolCounts
 }
 
 export interface ResourceState {
@@ -82,6 +132,9 @@ export interface Snapshot {
   readonly allocations: ReadonlyArray<AllocationState>
   readonly pools: ReadonlyArray<PoolState>
   readonly resources: ReadonlyArray<ResourceState>
+  readonly values?: ReadonlyArray<ValueState>
+  readonly waiters?: ReadonlyArray<WaiterState>
+  readonly waitersOmitted?: number
 }
 
 export type Info = typeof Protocol.Info.Encoded

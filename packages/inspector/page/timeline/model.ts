@@ -3,7 +3,7 @@
  *
  * Frames of one path share a track; those that were open at once stand in lanes of it, each in the lowest that was free.
  */
-import type { AllocationState, Event, FrameState, Snapshot } from "../data/wire.ts"
+import type { AllocationState, Event, FrameState, Snapshot, WaiterState } from "../data/wire.ts"
 
 /** Nothing is told of what ended longer ago than this, in milliseconds. */
 export const kept = 5 * 60_000
@@ -69,6 +69,9 @@ export class Timeline {
   private frames = new Map<number, FrameSpan>()
   private allocations = new Map<number, AllocationSpan>()
   private root: FrameSpan | undefined
+  private waits = new Map<string, AllocationSpan>()
+  /** Waits have numbers of their own, below 0. */
+  private nextWait = -1
   private spans = 0
   private pruned = 0
 
@@ -185,8 +188,9 @@ export class Timeline {
       this.seeAllocation(state)
     }
     for (const span of this.allocations.values()) {
-      if (!held.has(span.id) && span.asked < at) this.give(span, at)
+      if (span.id > 0 && !held.has(span.id) && span.asked < at) this.give(span, at)
     }
+    this.seeWaiters(snapshot.waiters ?? [], at)
     if (at - this.pruned > 5000 || this.spans > mostSpans) this.prune(at)
   }
 
@@ -195,6 +199,24 @@ export class Timeline {
     frame.deadline = state.deadline ?? Infinity
     if (state.parent === null) this.seeRoot(frame)
     if (state.phase === "expired" && frame.expiredAt === Infinity) frame.expiredAt = frame.deadline
+  }
+
+  /** Who waits without an allocation is known from snapshots only. */
+  private seeWaiters(waiters: ReadonlyArray<WaiterState>, at: number): void {
+    const seen = new Set<string>()
+    for (const { allocation, fiber, frame, frameId, name, since, sourceId } of waiters) {
+      if (allocation !== undefined || frameId === null) continue
+      const key = `${fiber} ${sourceId} ${name} ${since}`
+      seen.add(key)
+      if (this.waits.has(key)) continue
+      const home = this.frames.get(frameId) ?? this.open(frameId, frame, since)
+      this.waits.set(key, this.hold(this.nextWait--, home, name, false, since, Infinity))
+    }
+    for (const [key, span] of this.waits) {
+      if (seen.has(key)) continue
+      this.give(span, at)
+      this.waits.delete(key)
+    }
   }
 
   private seeRoot(frame: FrameSpan): void {

@@ -55,6 +55,7 @@ const LeakNote = ({ leak }: { readonly leak: Leak }) => (
 const FrameDetails = ({ frame, index }: { readonly frame: FrameState; readonly index: Index }) => {
   const totals = index.totals.get(frame.id)!
   const pool = index.pools.get(frame.id)
+  const value = index.snapshot.values?.find((one) => one.frameId === frame.id)
   const outer = frame.parent === null ? undefined : index.frames.get(frame.parent)
   const byName = new Map<string, number>()
   for (const one of index.allocationsIn.get(frame.id) ?? []) {
@@ -115,6 +116,21 @@ const FrameDetails = ({ frame, index }: { readonly frame: FrameState; readonly i
           </div>
         )
       })}
+      {value !== undefined && (
+        <>
+          <h3>A {value.kind} value</h3>
+          <dl>
+            <Fact name="State">{value.state}</Fact>
+            <Fact name="Users">{count(value.users)}</Fact>
+            {value.turns !== undefined && (
+              <Fact name="Turns">
+                {count(value.turns.readers)} reading, {value.turns.writing ? "one writing" : "nobody writing"},{" "}
+                {count(value.turns.waiting)} waiting
+              </Fact>
+            )}
+          </dl>
+        </>
+      )}
       {pool !== undefined && (
         <>
           <h3>Pool {pool.name}</h3>
@@ -135,6 +151,7 @@ const FrameDetails = ({ frame, index }: { readonly frame: FrameState; readonly i
 
 const AllocationDetails = ({ allocation, index }: { readonly allocation: AllocationState; readonly index: Index }) => {
   const frame = index.frames.get(allocation.frameId)
+  const waiter = index.waiterOf.get(allocation.id)
   return (
     <>
       <h2>
@@ -151,6 +168,12 @@ const AllocationDetails = ({ allocation, index }: { readonly allocation: Allocat
         {frame !== undefined && (
           <Fact name="Frame's deadline">{frame.deadline === null ? "none" : <Left deadline={frame.deadline} />}</Fact>
         )}
+        {waiter !== undefined && (
+          <Fact name="Waits">
+            for {waiter.name} since {duration(now.value - waiter.since)}, {waiter.position} before it
+          </Fact>
+        )}
+        {allocation.fiber !== undefined && <Fact name="Fiber">#{allocation.fiber}</Fact>}
         <Fact name="Cost">{cost(allocation.cost) || "nothing"}</Fact>
         <Fact name="Call site">
           {allocation.callSite === undefined
@@ -176,7 +199,7 @@ export const Details = () => {
   return (
     <aside
       class="details"
-      tabIndex={-1}
+      tabIndex={0}
       aria-label="Details"
       onKeyDown={(event) => {
         if (event.key !== "Escape") return

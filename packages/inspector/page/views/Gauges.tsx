@@ -7,7 +7,7 @@ import type { BudgetGroup } from "../data/history.ts"
 import { loaded, query, shown, shownInfo } from "../data/store.ts"
 import type { Shown } from "../data/store.ts"
 import { wordsOf } from "../data/tree.ts"
-import type { PoolState, ResourceState } from "../data/wire.ts"
+import type { PoolCounts, PoolState, ResourceState } from "../data/wire.ts"
 import { question } from "../parts/Confirm.tsx"
 import { Empty } from "../parts/Empty.tsx"
 import { Meter, pressure } from "../parts/Meter.tsx"
@@ -73,6 +73,7 @@ const PoolCard = ({ pool, shown }: { readonly pool: PoolState; readonly shown: S
         top={pool.max > 1e9 ? undefined : pool.max}
         say={([used, waiting]) => `${used} in use, ${waiting} waiting`}
       />
+      {pool.counts !== undefined && <Counts counts={pool.counts} />}
       {canControl() && (
         <p class="controls">
           <button type="button" onClick={() => question.value = { _tag: "Resize", pool }}>Resize</button>
@@ -89,8 +90,22 @@ const PoolCard = ({ pool, shown }: { readonly pool: PoolState; readonly shown: S
   )
 }
 
+/** What happened in it so far. */
+const Counts = ({ counts }: { readonly counts: PoolCounts }) => {
+  const { borrowed, created, overloaded, timeouts, waited, waitMax, waitTotal } = counts
+  return (
+    <p class="figures quiet">
+      <span>{count(borrowed)} borrowed</span>
+      <span>{count(created)} created</span>
+      {waited > 0 && <span>waited {duration(waitTotal / waited)} on average, {duration(waitMax)} at most</span>}
+      {timeouts > 0 && <span class="warn">{count(timeouts)} timed out</span>}
+      {overloaded > 0 && <span class="warn">{count(overloaded)} turned away</span>}
+    </p>
+  )
+}
+
 const BudgetCard = ({ group, shown }: { readonly group: BudgetGroup; readonly shown: Shown }) => {
-  const { frames, fullest, highWaterMark, kind, limit, path, reserved, unit, used, waiting } = group
+  const { frames, fullest, highWaterMark, kind, limit, oldestWait, path, rate, reserved, unit, used, waiting } = group
   const one = frames === 1
   const first = one ? shown.snapshot.frames.find((frame) => frame.path === path) : undefined
   return (
@@ -121,7 +136,8 @@ const BudgetCard = ({ group, shown }: { readonly group: BudgetGroup; readonly sh
           ? <span class="quiet">most {amount(highWaterMark, unit)}</span>
           : <span>{counted(frames, "frame")}{limit !== null && `, the fullest at ${Math.round(fullest * 100)}%`}</span>}
         {reserved > 0 && <span>{amount(reserved, unit)} reserved</span>}
-        {waiting > 0 && <span class="warn">{waiting} waiting</span>}
+        {rate !== undefined && <span>{amount(rate.amount, unit)} come back each {duration(rate.per)}</span>}
+        {waiting > 0 && <span class="warn">{waiting} waiting, up to {duration(oldestWait)}</span>}
       </p>
       <Plot
         label={`${unit} of ${path}: in use over the last minutes`}
@@ -230,7 +246,7 @@ export const Gauges = () => {
       : <Empty title={`No gauge is called “${query.value}”`} />
   }
   return (
-    <section class="gauges scroll" data-main tabIndex={-1} aria-label="Gauges">
+    <section class="gauges scroll" data-main tabIndex={0} aria-label="Gauges">
       <Cards
         title="Pools"
         all={seenPools}
@@ -246,7 +262,7 @@ export const Gauges = () => {
           <h2>
             Definitions <span class="quiet">{count(seenResources.length)}</span>
           </h2>
-          <div class="wide">
+          <div class="wide" role="region" aria-label="Definitions" tabIndex={0}>
             <table>
               <thead>
                 <tr>

@@ -122,11 +122,11 @@ export const Leaks = () => {
   const seen = showReturned.value ? [...raised, ...returned] : raised
   const places = byPlace(seen)
   return (
-    <section class="leaks scroll" data-main tabIndex={-1} aria-label="Leaks">
+    <section class="leaks scroll" data-main tabIndex={0} aria-label="Leaks">
       <div class="options">
-        <span class="summary" role="status">
+        <h2 class="summary">
           {counted(raised.length, "leak")} {raised.length > 0 && `from ${counted(byPlace(raised).length, "place")}`}
-        </span>
+        </h2>
         {returned.length > 0 && (
           <label>
             <input

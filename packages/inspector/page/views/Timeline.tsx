@@ -136,7 +136,7 @@ const Tip = () => {
         : (
           <p>
             <span class={`mark hue-${hueOf(allocation.resource)}`} /> {allocation.resource}{" "}
-            <span class="quiet">#{allocation.id}</span>
+            {allocation.id > 0 && <span class="quiet">#{allocation.id}</span>}
             <br />
             {allocation.start > allocation.asked &&
               `waited ${duration(Math.min(allocation.start, allocation.end, now) - allocation.asked)}`}
@@ -241,7 +241,7 @@ const listenTo = (host: HTMLElement, overview: HTMLElement, stage: Stage): () =>
     if (found !== null && treeIndex.value?.frames.has(found.frame.id) === true) {
       pointed.value = null
       reveal(
-        found.allocation !== null && found.allocation.end === Infinity
+        found.allocation !== null && found.allocation.id > 0 && found.allocation.end === Infinity
           ? `a${found.allocation.id}`
           : `f${found.frame.id}`
       )

@@ -26,17 +26,18 @@ import {
 } from "./treeState.ts"
 
 const rowHeight = 26
+const headHeight = 28
 const spare = 8
 
 /** The fullest of its limits, as a bar. */
 const Budget = ({ frame, text }: { readonly frame: FrameState; readonly text: string }) => {
   const limited = frame.budgets.filter((budget) => budget.limit !== null)
   const fullest = limited.sort((a, b) => fullness(b) - fullness(a))[0]
-  if (fullest === undefined) return <span class="cost">{text}</span>
+  if (fullest === undefined) return <span role="gridcell" class="cost">{text}</span>
   const { highWaterMark, limit, unit, used } = fullest
   const words = `${unit} ${amount(used, unit)} of ${amount(limit!, unit)}`
   return (
-    <span class="cost limited" title={`${words}${text === "" ? "" : `; inside: ${text}`}`}>
+    <span role="gridcell" class="cost limited" title={`${words}${text === "" ? "" : `; inside: ${text}`}`}>
       <Meter
         label={words}
         of={limit!}
@@ -47,6 +48,9 @@ const Budget = ({ frame, text }: { readonly frame: FrameState; readonly text: st
     </span>
   )
 }
+
+/** Where somebody stands in line. */
+export const place = (position: number): string => position === 0 ? "next in line" : `${count(position)} before it`
 
 const Name = ({ leaking, row }: { readonly row: Row; readonly leaking: boolean }) => {
   const caret = row.open === null
@@ -64,7 +68,7 @@ const Name = ({ leaking, row }: { readonly row: Row; readonly leaking: boolean }
         frames > 0 ? counted(frames, "frame") : ""
       ].filter(Boolean).join(", ")
       return (
-        <span class="name">
+        <span role="gridcell" class="name">
           {caret}
           <span class="mark frame" />
           <strong>{row.frame.name || "manager"}</strong>
@@ -80,9 +84,21 @@ const Name = ({ leaking, row }: { readonly row: Row; readonly leaking: boolean }
         </span>
       )
     }
+    case "waiter": {
+      const { name, position, resource } = row.waiter
+      return (
+        <span role="gridcell" class="name">
+          {caret}
+          <span class="mark wait" />
+          <span class="clip">{resource}</span>
+          <span class="tag warn">waits for {name}</span>
+          <span class="quiet">{place(position)}</span>
+        </span>
+      )
+    }
     case "fold":
       return (
-        <span class="name">
+        <span role="gridcell" class="name">
           {caret}
           <span class={row.of === "frames" ? "mark frame many" : `mark many hue-${hueOf(row.name)}`} />
           <span class="clip">{grouping.value === "callSite" ? siteTail(row.name) : row.name}</span>
@@ -94,14 +110,19 @@ const Name = ({ leaking, row }: { readonly row: Row; readonly leaking: boolean }
       )
     case "allocation": {
       const { allocation } = row
+      const waiter = treeIndex.value?.waiterOf.get(allocation.id)
       return (
-        <span class="name">
+        <span role="gridcell" class="name">
           {caret}
           <span class={`mark hue-${hueOf(allocation.resource)}`} />
           <span class="clip">{allocation.resource}</span>
           <span class="quiet">#{allocation.id}</span>
           {allocation.share && <span class="tag">use</span>}
-          {allocation.state !== "live" && <span class="tag warn">{allocation.state}</span>}
+          {allocation.state !== "live" && (
+            <span class="tag warn">
+              {waiter === undefined ? allocation.state : `waiting, ${place(waiter.position)}`}
+            </span>
+          )}
           {allocation.orphaned && <span class="tag bad">orphaned</span>}
           {leaking && <span class="tag bad">leak</span>}
         </span>
@@ -116,25 +137,40 @@ const Cells = ({ row }: { readonly row: Row }) => {
     case "frame":
       return (
         <>
-          <span class="number">{row.frame.parent === null ? "" : duration(at - row.frame.openedAt)}</span>
-          <span class="number">
+          <span role="gridcell" class="number">
+            {row.frame.parent === null ? "" : duration(at - row.frame.openedAt)}
+          </span>
+          <span role="gridcell" class="number">
             <Left deadline={row.frame.deadline} />
           </span>
           <Budget frame={row.frame} text={cost(row.totals.cost)} />
-          <span class="site" />
+          <span role="gridcell" class="site" />
         </>
       )
+    case "waiter": {
+      const { amount: wanted, callSite, deadline, kind, name, since } = row.waiter
+      return (
+        <>
+          <span role="gridcell" class="number">{duration(at - since)}</span>
+          <span role="gridcell" class="number">
+            <Left deadline={deadline} />
+          </span>
+          <span role="gridcell" class="cost">{kind === "pool" ? "" : `wants ${name} ${amount(wanted, name)}`}</span>
+          <span role="gridcell" class="site" title={callSite}>{callSite !== undefined && siteTail(callSite)}</span>
+        </>
+      )
+    }
     case "fold":
       return (
         <>
-          <span class="number" title="The oldest">
+          <span role="gridcell" class="number" title="The oldest">
             {Number.isFinite(row.totals.oldest) ? `≤ ${duration(at - row.totals.oldest)}` : ""}
           </span>
-          <span class="number" title="The nearest deadline">
+          <span role="gridcell" class="number" title="The nearest deadline">
             <Left deadline={row.deadline} />
           </span>
-          <span class="cost" title="Together">{cost(row.totals.cost)}</span>
-          <span class="site" />
+          <span role="gridcell" class="cost" title="Together">{cost(row.totals.cost)}</span>
+          <span role="gridcell" class="site" />
         </>
       )
     case "allocation": {
@@ -142,15 +178,15 @@ const Cells = ({ row }: { readonly row: Row }) => {
       const frame = treeIndex.value?.frames.get(row.allocation.frameId)
       return (
         <>
-          <span class="number">{duration(at - row.allocation.since)}</span>
-          <span class="number quiet">
+          <span role="gridcell" class="number">{duration(at - row.allocation.since)}</span>
+          <span role="gridcell" class="number quiet">
             {
               // In the tree the row of the frame says it.
               grouping.value !== "frames" && frame !== undefined && <Left deadline={frame.deadline} />
             }
           </span>
-          <span class="cost">{cost(row.allocation.cost)}</span>
-          <span class="site" title={callSite}>
+          <span role="gridcell" class="cost">{cost(row.allocation.cost)}</span>
+          <span role="gridcell" class="site" title={callSite}>
             {callSite !== undefined
               ? siteTail(callSite)
               : grouping.value !== "frames" && <span class="quiet">{row.allocation.frame}</span>}
@@ -170,7 +206,7 @@ const columns: ReadonlyArray<readonly [by: Sort | null, title: string, hint: str
 ]
 
 const Heads = () => (
-  <div class="heads" role="row">
+  <div class="heads" role="row" aria-rowindex={1}>
     {columns.map(([by, title, hint]) => (
       <span
         key={title}
@@ -285,9 +321,9 @@ const List = ({ rows }: { readonly rows: ReadonlyArray<Row> }) => {
 
   useLayoutEffect(() => {
     const element = host.current!
-    const observer = new ResizeObserver(() => setHeight(element.clientHeight))
+    const observer = new ResizeObserver(() => setHeight(element.clientHeight - headHeight))
     observer.observe(element)
-    setHeight(element.clientHeight)
+    setHeight(element.clientHeight - headHeight)
     return () => observer.disconnect()
   }, [])
 
@@ -301,8 +337,8 @@ const List = ({ rows }: { readonly rows: ReadonlyArray<Row> }) => {
     shownKey.current = key
     const from = at * rowHeight
     if (from < element.scrollTop) element.scrollTop = from
-    else if (from + rowHeight > element.scrollTop + element.clientHeight) {
-      element.scrollTop = from + rowHeight - element.clientHeight
+    else if (from + rowHeight > element.scrollTop + element.clientHeight - headHeight) {
+      element.scrollTop = from + rowHeight - element.clientHeight + headHeight
     }
   }, [key, rows])
 
@@ -321,15 +357,17 @@ const List = ({ rows }: { readonly rows: ReadonlyArray<Row> }) => {
       tabIndex={0}
       data-main
       aria-label="Frames and allocations"
-      aria-rowcount={rows.length}
+      aria-rowcount={rows.length + 1}
       aria-activedescendant={isSeen ? `row-${key}` : undefined}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       onKeyDown={(event) => {
-        if (event.ctrlKey || event.metaKey || event.altKey) return
+        // The buttons of the head have keys of their own.
+        if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return
         if (move(event, rows, Math.max(1, Math.floor(height / rowHeight) - 1))) event.preventDefault()
       }}
     >
-      <div style={{ height: `${rows.length * rowHeight}px` }}>
+      <Heads />
+      <div role="rowgroup" style={{ height: `${rows.length * rowHeight}px` }}>
         {seen.map((row, index) => (
           <div
             key={row.key}
@@ -341,7 +379,7 @@ const List = ({ rows }: { readonly rows: ReadonlyArray<Row> }) => {
             aria-selected={row.key === key}
             aria-posinset={row.position}
             aria-setsize={row.siblings}
-            aria-rowindex={first + index + 1}
+            aria-rowindex={first + index + 2}
             style={{
               transform: `translateY(${(first + index) * rowHeight}px)`,
               "--depth": String(Math.min(row.depth, 24))
@@ -371,7 +409,6 @@ export const Tree = () => {
     <section class="tree" aria-label="Tree">
       <div class="table">
         <Options />
-        <Heads />
         {rows.length > 0 ?
           <List rows={rows} /> :
           (

@@ -68,7 +68,7 @@ const GraphView = ({ graph, subjects }: { readonly graph: Graph; readonly subjec
   const room = leadsBack ? loopHeight - 12 : 0
   return (
     <figure>
-      <div class="graph wide">
+      <div class="graph wide" role="region" aria-label="Graph" tabIndex={0}>
         <svg
           width={graph.width}
           height={graph.height + 2 * room}
@@ -123,7 +123,7 @@ const WaitTable = ({ waits }: { readonly waits: ReadonlyArray<Edge> }) => {
   const [open, setOpen] = useState(false)
   const all = together(waits)
   return (
-    <div class="wide">
+    <div class="wide" role="region" aria-label="All waits" tabIndex={0}>
       <table>
         <thead>
           <tr>
@@ -235,7 +235,7 @@ export const Waits = () => {
     has(subject.name, subject.frame ?? "", ...subject.sites.map(({ site }) => site))
   )
   return (
-    <section class="waits scroll" data-main tabIndex={-1} aria-label="Waits">
+    <section class="waits scroll" data-main tabIndex={0} aria-label="Waits">
       <h2>Who waits for whom</h2>
       {waits.length === 0
         ? (
