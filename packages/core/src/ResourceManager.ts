@@ -30,6 +30,7 @@ import { strategies } from "./internal/strategies.ts"
 import type * as ResourceDefinition from "./ResourceDefinition.ts"
 import type { FrameClosed, InvalidParams } from "./ResourceError.ts"
 import type { ResourceEvent } from "./ResourceEvent.ts"
+import type * as ResourcePool from "./ResourcePool.ts"
 import type { Snapshot } from "./Snapshot.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
 
@@ -213,6 +214,34 @@ export const retire: {
 export const snapshot: Effect.Effect<Snapshot, never, ResourceManager> = Effect.map(
   ResourceManager,
   (manager) => observe.snapshot(internal.rootOf(manager))
+)
+
+/** A pool that there is, and what snapshots call it. */
+export interface PoolEntry {
+  /** The frame of the pool, as in `PoolState`. */
+  readonly frameId: number
+  /** The name of the pool, as in `PoolState`: one of a key has the key in it. */
+  readonly name: string
+  readonly pool: ResourcePool.Any
+}
+
+/**
+ * The pools that are not closed, the oldest first: for tools that find a pool in a {@link snapshot} and want to resize,
+ * retire or drain it. Names need not be unique.
+ */
+export const pools: Effect.Effect<ReadonlyArray<PoolEntry>, never, ResourceManager> = Effect.map(
+  ResourceManager,
+  (manager) => observe.poolsIn(internal.rootOf(manager)) as unknown as ReadonlyArray<PoolEntry>
+)
+
+/**
+ * The shared and persistent definitions that new users get an existing value of: what a tool can {@link retire} without
+ * having been told of it. Names need not be unique.
+ */
+export const definitions: Effect.Effect<ReadonlyArray<ResourceDefinition.Any>, never, ResourceManager> = Effect.map(
+  ResourceManager,
+  (manager) =>
+    (internal.rootOf(manager) as Root<SharedValue>).definitions as unknown as ReadonlyArray<ResourceDefinition.Any>
 )
 
 /**

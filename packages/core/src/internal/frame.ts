@@ -20,6 +20,7 @@ import * as Deadline from "../Deadline.ts"
 import type * as Snapshot from "../Snapshot.ts"
 import type { Turn } from "./budgetLine.ts"
 import { Closing } from "./closing.ts"
+import type { Definition } from "./definition.ts"
 import { Finalizers } from "./finalizers.ts"
 import { endReserve } from "./ledger.ts"
 import type { Ledgers, WaiterFacts } from "./ledger.ts"
@@ -65,6 +66,8 @@ export interface Visit {
 
 /** How a pool stands, as a snapshot shows it. */
 export interface PoolFacts {
+  /** The pool itself, which is a definition. */
+  readonly definition: Definition
   readonly standing: PoolStanding
   readonly borrowing: Borrowing
   readonly counts: Readonly<PoolCounts>

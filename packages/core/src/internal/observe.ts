@@ -12,6 +12,7 @@ import {
   ValueState,
   WaiterState
 } from "../Snapshot.ts"
+import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
 import { RateLedger, unlimited } from "./ledger.ts"
 import type { WaiterFacts } from "./ledger.ts"
@@ -156,6 +157,24 @@ const resourceStates = (registry: Registry, borrowing: ReadonlyArray<readonly [s
     const expected = recent?.expected(now, shown)
     return new ResourceState({ ...counted, ...(expected === undefined ? undefined : { expected }) }, unchecked)
   })
+}
+
+/** The pools that are not closed, outer ones before those inside. */
+export const poolsIn = (
+  owner: Owned
+): Array<{ readonly frameId: number; readonly name: string; readonly pool: Definition }> => {
+  const pools = []
+  const ahead: Array<Owned> = [owner]
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    const pool = next instanceof Frame ? next.pool : undefined
+    if (pool !== undefined) {
+      pools.push({ frameId: (next as Frame).id, name: (next as Frame).name, pool: pool.definition })
+    }
+    for (const list of next.inside) {
+      for (let inner = list.first; inner !== undefined; inner = inner.next) ahead.push(inner)
+    }
+  }
+  return pools.sort((a, b) => a.frameId - b.frameId)
 }
 
 export const snapshot = (root: Frame): Snapshot => {

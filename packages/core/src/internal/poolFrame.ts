@@ -37,6 +37,7 @@ class PoolFrame extends Frame {
     return pool === undefined || pool.phase === "closed"
       ? undefined
       : {
+        definition: pool,
         standing: pool.standing(),
         borrowing: pool.borrowing(),
         counts: pool.counts,

@@ -52,6 +52,11 @@ export class Root<Value extends Indexed = Indexed> extends Frame {
     return values === undefined ? [] : Array.from(MutableHashMap.values(values))
   }
 
+  /** Those that there are values of which new users get. */
+  get definitions(): ReadonlyArray<Definition> {
+    return Array.from(this.index.keys())
+  }
+
   add(value: Value): void {
     let values = this.index.get(value.definition)
     if (values === undefined) {
