@@ -12,6 +12,7 @@ import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import { Access } from "./internal/access.ts"
 import * as Address from "./internal/address.ts"
 import * as Endpoint from "./internal/endpoint.ts"
@@ -126,7 +127,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     metrics: yield* Source.Metrics,
     mostRequests
   })
-  const scope = yield* Effect.scope
+  // Opened before all others, so that it closes last: then those who ask are gone.
+  const scope = Scope.forkUnsafe(yield* Effect.scope, "parallel")
   const handler = yield* NodeHttpServer.makeHandler(endpoint, { scope }).pipe(
     // The program's traces tell what the program does.
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, () => true)

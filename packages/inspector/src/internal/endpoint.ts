@@ -185,7 +185,8 @@ export const make = (
       if (response.destroyed) underWay--
       else response.once("close", () => underWay--)
     }
-    return Effect.catchCause(route.answer(request), (cause) => {
+    // A handler can not be interrupted unless it says so; who has gone away needs no answer.
+    return Effect.catchCause(Effect.interruptible(route.answer(request)), (cause) => {
       if (Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       const error = Cause.squash(cause)
       if (error instanceof Refused) return Effect.succeed(refused(error))

@@ -37,7 +37,13 @@ export const announce = (registration: Registration): Effect.Effect<void, never,
   Effect.gen(function*() {
     const path = directory()
     const file = join(path, `${process.pid}-${written++}.json`)
-    const remove = () => rmSync(file, { force: true })
+    const remove = () => {
+      try {
+        rmSync(file, { force: true })
+      } catch {
+        // It was never written.
+      }
+    }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         process.off("exit", remove)
