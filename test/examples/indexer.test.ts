@@ -1,6 +1,7 @@
 /**
  * The file indexer, as a user runs it: a process of its own, compared with what `sha256sum`, `wc` and `du` say.
  */
+import type { Snapshot } from "@chronovyan/core"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import {
   appendFileSync,
@@ -59,7 +60,12 @@ const start = (args: ReadonlyArray<string | Buffer>, user?: number) => {
   chmodSync(temporary, 0o777)
   const child = spawn(process.execPath, [main, ...args.map(String)], {
     cwd: root,
-    env: { ...process.env, TMPDIR: temporary, ...(user === undefined ? { NODE_COMPILE_CACHE: cache } : {}) },
+    env: {
+      ...process.env,
+      TMPDIR: temporary,
+      CHRONOVYAN_RUNTIME_DIR: join(base, "run"),
+      ...(user === undefined ? { NODE_COMPILE_CACHE: cache } : {})
+    },
     ...(user === undefined ? {} : { uid: user, gid: user })
   })
   let stdout = ""
@@ -362,6 +368,30 @@ describe("Ctrl-C", () => {
     expect(report.files).toBeGreaterThan(0)
     expectWithinBudgets(report)
     expect(readdirSync(temporary)).toEqual([])
+  })
+})
+
+describe("A run that is inspected", () => {
+  test("tells where, and what it holds while it goes on", async () => {
+    const { child, ended } = start([join(root, "node_modules"), "--inspect", "--json"])
+    const address = await new Promise<string>((done) => {
+      let told = ""
+      child.stderr.on("data", (text: string) => {
+        told += text
+        const found = /http:\/\/127\.0\.0\.1:\d+/.exec(told)
+        if (found !== null) done(found[0])
+      })
+    })
+    const frames = async () => {
+      const response = await fetch(`${address}/api/snapshot`)
+      const snapshot = await response.json() as Pick<Snapshot.Snapshot, "frames">
+      return snapshot.frames.map(({ path }) => path)
+    }
+    while (!(await frames()).some((path) => path.startsWith("indexer/run/"))) await sleep(10)
+    child.kill("SIGINT")
+    const { code, stdout } = await ended
+    expect(code).toBe(130)
+    expectWithinBudgets(JSON.parse(stdout))
   })
 })
 

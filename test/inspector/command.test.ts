@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import * as Cli from "../../packages/inspector/src/internal/cli.ts"
 
 const root = resolve(import.meta.dirname, "../..")
-const bin = join(root, "packages/inspector/dist/internal/bin.js")
+const bin = join(root, "packages/inspector/bin/chronovyan.js")
 const program = join(import.meta.dirname, "fixture/program.ts")
 const token = "a-token-of-16-characters"
 
@@ -330,5 +330,14 @@ describe("A program that ends", () => {
     expect(await ended(child)).toBe(0)
     expect(readdirSync(join(base, "run")).some((file) => file.startsWith(`${child.pid}-`))).toBe(false)
     expect(readdirSync(base)).not.toContain("mailer.sock")
+  })
+
+  test("ends by itself when nothing is left but the inspector", async () => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "fixture/abandoned.ts")], {
+      env: environment(),
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    expect(await ended(child)).toBe(0)
+    expect(readdirSync(join(base, "run")).some((file) => file.startsWith(`${child.pid}-`))).toBe(false)
   })
 })

@@ -9,7 +9,7 @@
  * ```
  */
 import { ResourceManager, TimeFrame } from "@chronovyan/core"
-import { Cause, Clock, type Duration, Effect, Exit, Schedule, Schema, Stream } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, Layer, Schedule, Schema, Stream } from "effect"
 import { opendir, realpath } from "node:fs/promises"
 import * as display from "./display.ts"
 import * as Hashers from "./hashers.ts"
@@ -64,9 +64,16 @@ export const run = (options: Options, print: (report: Report) => Effect.Effect<v
     )
   }).pipe(
     TimeFrame.run({ name: "indexer" }),
-    // After Ctrl-C nothing is waited for longer than this.
-    Effect.provide(ResourceManager.layer({ gracePeriod: "500 millis" }))
+    Effect.provide(
+      (options.inspect ? inspected : Layer.empty).pipe(
+        // After Ctrl-C nothing is waited for longer than this.
+        Layer.provideMerge(ResourceManager.layer({ gracePeriod: "500 millis" }))
+      )
+    )
   )
+
+/** Loaded when it is asked for: it brings a server with it. */
+const inspected = Layer.unwrap(Effect.map(Effect.promise(() => import("./inspect.ts")), ({ layer }) => layer))
 
 interface Tree {
   readonly root: Name.Name

@@ -12,6 +12,7 @@ export interface Options extends Limits {
   readonly timeout: Duration.Duration
   readonly database: Option.Option<string>
   readonly json: boolean
+  readonly inspect: boolean
 }
 
 /** `1048576`, `1MiB`, `1.5 MB`. */
@@ -69,6 +70,10 @@ export const parameters = {
   ),
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print the report as one JSON document"),
+    Flag.withDefault(false)
+  ),
+  inspect: Flag.Boolean("inspect").pipe(
+    Flag.withDescription("Let others look at what the run holds, and print where"),
     Flag.withDefault(false)
   )
 }

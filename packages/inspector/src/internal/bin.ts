@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * The command `chronovyan` as a program.
  */

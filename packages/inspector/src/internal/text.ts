@@ -49,7 +49,8 @@ export const table = (
   headings: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<Cell>>
 ): ReadonlyArray<string> => {
-  const isRight = headings.map((_, column) => rows.some((row) => typeof row[column] === "number"))
+  const isNumber = (cell: Cell | undefined) => typeof cell === "number" || /^[\d.]+$/.test(cell ?? "")
+  const isRight = headings.map((_, column) => rows.some((row) => isNumber(row[column])))
   const shown = rows.map((row) =>
     row.map((cell) => typeof cell === "number" ? number(cell) : clip(clean(cell), widest))
   )

@@ -1,0 +1,12 @@
+/**
+ * Lets others look at a run, and tells where, on the standard error.
+ */
+import { Inspector } from "@chronovyan/inspector"
+import { Console, Effect, Layer } from "effect"
+
+const tell = Effect.flatMap(
+  Inspector.address,
+  (address) => Console.error(`This run can be looked at in a browser at ${address}, and with: npx chronovyan top`)
+)
+
+export const layer = Layer.effectDiscard(tell).pipe(Layer.provide(Inspector.layer({ name: "indexer" })))
