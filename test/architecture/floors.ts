@@ -37,8 +37,8 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/frame"],
     ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
     ["internal/admission", "internal/charging"],
-    ["internal/budgetTx", "internal/budgetWait"],
-    ["internal/run"],
+    ["internal/budgetWait"],
+    ["internal/budgetTx", "internal/run"],
     ["TimeFrame"],
     ["Budget"]
   ],

@@ -12,7 +12,7 @@ const seed = process.env["MODEL_SEED"] ?? "budgets"
 describe("Random programs that wait for budgets", () => {
   it.effect("keep every limit, lose no charge, and leave nobody waiting", () =>
     Effect.gen(function*() {
-      const counts = { steps: 0, requests: 0, waited: 0, exceeded: 0, deadlocks: 0 }
+      const counts = { steps: 0, requests: 0, waited: 0, exceeded: 0, deadlocks: 0, moved: 0 }
       const property = (run: ReadonlyArray<Command>) =>
         Effect.gen(function*() {
           const driver = yield* makeDriver
@@ -29,6 +29,7 @@ describe("Random programs that wait for budgets", () => {
           counts.waited += asked.waited
           counts.exceeded += asked.exceeded
           counts.deadlocks += asked.deadlocks
+          counts.moved += asked.moved
           if (wrong.length > 0) return yield* new Mismatch({ message: `in the end: ${wrong.join("; ")}` })
           return true
         })

@@ -45,7 +45,7 @@ function* outward(path: string): Generator<string> {
 export class BudgetBooks {
   readonly troubles: Array<string> = []
   readonly frames = new Map<string, FrameFacts>()
-  readonly asked = { requests: 0, waited: 0, exceeded: 0, deadlocks: 0 }
+  readonly asked = { requests: 0, waited: 0, exceeded: 0, deadlocks: 0, moved: 0 }
   /** Values that have been acquired and not released. */
   values = 0
   private readonly waiting = new Set<Request>()
@@ -102,7 +102,10 @@ export class BudgetBooks {
     if (request.patience === Infinity && !neverFits) {
       this.troubles.push(`"${request.path}" is refused, and has patience: ${String(failure)}`)
     }
-    if (error.waited !== undefined && error.waited < request.patience) this.troubles.push("a wait is cut short")
+    // A limit may have fallen meanwhile.
+    if (error.waited !== undefined && error.waited < request.patience && !neverFits) {
+      this.troubles.push("a wait is cut short")
+    }
     if (error.waited === undefined && request.patience > 0 && !neverFits) this.troubles.push("a wait is left out")
   }
 
@@ -114,6 +117,19 @@ export class BudgetBooks {
       if (typeof limit === "number") limits[unit] = limit + more[unit]!
     }
     facts.limits = limits
+  }
+
+  /** Can a part of the frame's limit go elsewhere? */
+  isMovable(name: string, unit: string): boolean {
+    return typeof this.frames.get(name)?.limits[unit] === "number"
+  }
+
+  moved(from: string, to: string, unit: string, amount: number): void {
+    this.asked.moved++
+    for (const [name, more] of [[from, -amount], [to, amount]] as const) {
+      const facts = this.frames.get(name)!
+      facts.limits = { ...facts.limits, [unit]: (facts.limits[unit] as number) + more }
+    }
   }
 
   // Compared with a snapshot.

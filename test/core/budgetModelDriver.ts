@@ -1,5 +1,5 @@
 import { Allocation, Budget, Cost, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
-import { Arbitrary, Clock, Effect, Exit, Fiber, Layer, Queue, Schema, Scope } from "effect"
+import { Arbitrary, Clock, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, TxRef } from "effect"
 import type { Context } from "effect"
 import { TestClock } from "effect/testing"
 import { BudgetBooks, isExcluded, pathOf } from "./budgetModelBooks.ts"
@@ -28,7 +28,8 @@ const kinds = [
   "advance",
   "close",
   "release",
-  "use"
+  "use",
+  "move"
 ] as const
 
 /** One step. The numbers choose among what there is at that moment, so that a shorter run is a valid one as well. */
@@ -253,6 +254,28 @@ class Driver {
     )
   }
 
+  /** Of a limit: at once, in a transaction that takes its time, or when there is that much left. */
+  private move(from: OpenFrame, b: number, c: number): Effect.Effect<void> {
+    const to = this.pick(this.frames, b)!
+    const unit = c & 1 ? "u" : "v"
+    const [one, other] = [from, to].map(({ frame }) => pathOf(frame.path).at(-1)!) as [string, string]
+    if (!this.books.isMovable(one, unit) || !this.books.isMovable(other, unit)) return Effect.void
+    const amount = 1 + c % 3
+    // The commit writes it into the books as well.
+    const moved = TxRef.makeUnsafe(false)
+    const write = () => this.books.moved(one, other, unit, amount)
+    Object.defineProperty(moved, "value", { get: () => false, set: write })
+    const move = Effect.andThen(TxRef.set(moved, true), Budget.move({ unit, amount, from: from.frame, to: to.frame }))
+    if (c < 6) return this.fork(Effect.tx(move))
+    const slow = Effect.andThen(move, Effect.sleep(3 * b))
+    if (c < 11) return this.fork(Effect.tx(slow))
+    const isEnough = Effect.map(
+      Budget.standing(unit, from.frame),
+      ({ available, waiting }) => available >= amount && waiting === 0
+    )
+    return this.fork(Effect.tx(Effect.flatMap(isEnough, (yes) => yes ? slow : Effect.txRetry)))
+  }
+
   private perform({ a, b, c, do: how }: Command): Effect.Effect<void> {
     switch (how) {
       case "open":
@@ -280,6 +303,8 @@ class Driver {
         const one = this.pick(this.held, b)
         return one === undefined ? Effect.void : this.fork(Allocation.transfer(one, open.frame))
       }
+      case "move":
+        return this.move(open, b, c)
       case "extend":
         return this.fork(this.extend(open, b, c))
       case "allocate": {

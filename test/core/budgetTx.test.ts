@@ -462,7 +462,7 @@ describe("A move", () => {
       assert.deepStrictEqual(served, ["first after 2", "second after 2", "third after 2"])
     }).pipe(managed()))
 
-  it.effect("tells those who wait elsewhere and can never fit any more, when it is their turn", () =>
+  it.effect("tells those who wait elsewhere and can never fit any more", () =>
     Effect.gen(function*() {
       const b = yield* TimeFrame.current
       const a = yield* budgetOf("a", { u: 10 })
@@ -470,10 +470,13 @@ describe("A move", () => {
       yield* start(hold(b, { w: 1 }, done))
       const waits = yield* start(Budget.wait(use({ w: 1, u: 8 })).pipe(TimeFrame.provide(a)))
       const behind = yield* start(Budget.wait(use({ w: 1 })))
+      const fits = yield* start(Budget.wait(use({ w: 1, u: 5 })).pipe(TimeFrame.provide(a)))
       yield* moveOf(a, b, 5)
-      yield* done.open
       const error = failureOf(yield* Fiber.await(waits))
-      assert.deepInclude(error, { _tag: "BudgetExceeded", frame: "b/a", limit: 5, requested: 8 })
+      assert.deepInclude(error, { _tag: "BudgetExceeded", frame: "b/a", limit: 5, requested: 8, waited: 0 })
+      assert.isUndefined(behind.pollUnsafe())
+      yield* done.open
+      yield* Fiber.join(fits)
       yield* Fiber.join(behind)
     }).pipe(TimeFrame.run({ name: "b", budget: { u: 20, w: 1 } }), managed()))
 

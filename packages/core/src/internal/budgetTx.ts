@@ -16,6 +16,7 @@ import * as Pipeable from "effect/Pipeable"
 import * as TxRef from "effect/TxRef"
 import { isAmount } from "../Cost.ts"
 import { BudgetExceeded, FrameClosed } from "../ResourceError.ts"
+import { refuseTooLarge } from "./budgetWait.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit, unusedReserve } from "./holders.ts"
 import { ledgerAtRoot, unlimited } from "./ledger.ts"
@@ -156,15 +157,18 @@ class Draft extends Pipeable.Class implements TxRef.TxRef<boolean>, Reader {
     return false
   }
 
-  /** The commit. Whoever waits is served when all of it is done, what it writes besides as well. */
+  /** The commit. Whoever waits is told when all of it is done, what it writes besides as well. */
   set value(_: boolean) {
+    const fallen: Array<Frame> = []
     const raised: Array<Ledger> = []
-    for (const { ledger, moved } of this.entries.values()) {
+    for (const { ledger, moved, owner } of this.entries.values()) {
       if (moved !== 0) ledger.limitTo(ledger.limit + moved)
-      if (moved > 0 && ledger.waiting !== undefined) raised.push(ledger)
+      if (moved < 0) fallen.push(owner)
+      else if (moved > 0) raised.push(ledger)
     }
-    if (raised.length === 0) return
+    if (fallen.length === 0 || fallen[0]!.registry.requests === 0) return
     Fiber.getCurrent()!.currentDispatcher.scheduleTask(() => {
+      for (const frame of fallen) refuseTooLarge(frame)
       for (const ledger of raised) ledger.waiting?.serve()
     }, 0)
   }

@@ -177,7 +177,8 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   /** Joins the line, and is served at once if it is the first and there is room. */
   wait(patience: number): void {
-    const { timers } = this.frame.registry
+    const { registry, registry: { timers } } = this.frame
+    registry.requests++
     this.link(this.frame.owned)
     for (const unit in this.cost) {
       for (let at = this.frame.ledgers.get(unit); at !== undefined; at = at.parent) {
@@ -327,16 +328,7 @@ class Request extends Owned implements Waiting<Request>, Waiter {
     leave(this)
     this.hasMoved = true
     this.ledger = to
-    // A part of its limit may have gone elsewhere meanwhile.
-    if (tooSmallFor(to, this.needs(to)) === undefined) this.join(true)
-    else this.exceed()
-  }
-
-  /** It is in no line. */
-  private exceed(): void {
-    this.leave()
-    this.refused = this.exceeded()
-    resume(this)
+    this.join(true)
   }
 
   private granted(): void {
@@ -352,11 +344,13 @@ class Request extends Owned implements Waiting<Request>, Waiter {
 
   /** Leaves its frame, which has no part in what comes next. */
   private leave(): void {
+    const { registry } = this.frame
+    registry.requests--
     this.unlink()
     this.lookAway()
     leave(this)
     for (const [line, tenant] of this.lines) line.exit(tenant)
-    this.frame.registry.timers.cancel(this.timeout)
+    registry.timers.cancel(this.timeout)
   }
 
   private refuse(why: () => Exit.Exit<never, any>): void {
@@ -369,8 +363,20 @@ class Request extends Owned implements Waiting<Request>, Waiter {
   }
 
   private exceeded(): Refused {
-    const { cost, frame, ledger, resource, since } = this
-    return refuseFor(frame, cost, resource, ledger, Math.max(0, Math.round(frame.registry.timers.now() - since)))
+    const { cost, frame, ledger, resource } = this
+    return refuseFor(frame, cost, resource, ledger, this.waited)
+  }
+
+  /** How long, in whole milliseconds. */
+  private get waited(): number {
+    return Math.max(0, Math.round(this.frame.registry.timers.now() - this.since))
+  }
+
+  /** Limits have fallen: it may be too large for one of them. */
+  lookAgain(): void {
+    const { cost, frame, resource } = this
+    const never = neverFits(frame, cost)
+    if (never !== undefined) this.refuse(() => refuseFor(frame, cost, resource, never, this.waited))
   }
 
   private giveUp(): Line {
@@ -440,6 +446,21 @@ const refuseLate = (
     nextSince: line?.nextSince ?? Infinity
   }
   return refuseWait(frame, fiber, cost, [wanted].flat() as ReadonlyArray<Definition>, refusing, queueing)
+}
+
+function* requestsIn(owner: Owned): Generator<Request> {
+  for (const list of owner.inside) {
+    for (let owned = list.first; owned !== undefined; owned = owned.next) {
+      if (owned instanceof Request) yield owned
+      yield* requestsIn(owned)
+    }
+  }
+}
+
+/** A limit of the frame has fallen: who waits inside and can never fit any more is refused. */
+export const refuseTooLarge = (frame: Frame): void => {
+  if (frame.registry.requests === 0) return
+  for (const request of Array.from(requestsIn(frame))) request.lookAgain()
 }
 
 /**

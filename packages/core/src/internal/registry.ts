@@ -29,6 +29,8 @@ export class Registry {
   private lastArrival = 0
   frames = 0
   allocations = 0
+  /** How many wait for a budget. */
+  requests = 0
 
   constructor(clock: Clock.Clock, context: Context.Context<never>, eventCapacity: number) {
     this.clock = clock
