@@ -2,7 +2,7 @@ import { Budget, Cost, ResourceDefinition, ResourceManager, TimeFrame } from "@c
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Schema, TxRef } from "effect"
 import { TestClock } from "effect/testing"
-import { defectsOf, failureOf, managed, settle, start, tagOf } from "./fixtures.ts"
+import { defectsOf, failureOf, makeGated, managed, settle, start, tagOf } from "./fixtures.ts"
 
 /** Takes what it is told. */
 const Thing = ResourceDefinition.temporal("thing", {
@@ -273,6 +273,29 @@ describe("In a transaction, the standing of a budget", () => {
       assert.strictEqual(tagOf(yield* Fiber.await(fiber)), "FrameClosed")
     }).pipe(managed()))
 
+  it.effect("costs those who charge nothing any more when nobody waits for a change", () =>
+    Effect.gen(function*() {
+      const { a, b } = yield* frames
+      const isRead = () => [a, b].map((frame) => (frame as any).ledgers.get("u").readers !== undefined)
+      const until = Effect.tx(Effect.gen(function*() {
+        const sum = (yield* Budget.standing("u", a)).used + (yield* Budget.standing("u", b)).used
+        assert.deepStrictEqual(isRead(), [false, false])
+        if (sum < 2) return yield* Effect.txRetry
+      }))
+      const first = yield* start(until)
+      assert.deepStrictEqual(isRead(), [true, true])
+      yield* ResourceManager.allocate(Thing, { u: 2 }).pipe(
+        Effect.andThen(Fiber.join(first)),
+        TimeFrame.run({ name: "inner" }),
+        TimeFrame.provide(a)
+      )
+      assert.deepStrictEqual(isRead(), [false, false])
+      const second = yield* start(until)
+      assert.deepStrictEqual(isRead(), [true, true])
+      yield* Fiber.interrupt(second)
+      assert.deepStrictEqual(isRead(), [false, false])
+    }).pipe(managed()))
+
   it.effect("read by a fiber that has outlived the transaction is that of now", () =>
     Effect.gen(function*() {
       const { a } = yield* frames
@@ -496,6 +519,22 @@ describe("A move", () => {
       assert.strictEqual(tagOf(yield* Fiber.await(waiting)), "FrameClosed")
       assert.strictEqual(tagOf(yield* Effect.exit(moveOf(b, a, 1))), "FrameClosed")
       assert.deepStrictEqual(yield* limits(a, c), [10, 10])
+    }).pipe(managed()))
+
+  it.effect("into a frame that begins to end before the commit is an error", () =>
+    Effect.gen(function*() {
+      const { a, b } = yield* frames
+      const { Gated, releaseGate } = makeGated({ release: true })
+      yield* ResourceManager.allocate(Gated).pipe(TimeFrame.provide(b))
+      const latch = yield* Latch.make()
+      const moving = yield* start(Effect.tx(Effect.andThen(moveOf(a, b, 4), latch.await)))
+      const closing = yield* start(TimeFrame.close(b))
+      yield* latch.open
+      assert.strictEqual(tagOf(yield* Fiber.await(moving)), "FrameClosed")
+      // It can still be looked at.
+      assert.deepStrictEqual(yield* limits(a, b), [10, 10])
+      yield* releaseGate.open
+      yield* Fiber.join(closing)
     }).pipe(managed()))
 
   it.effect("that makes no sense is refused, and nothing changes", () =>

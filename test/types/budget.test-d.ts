@@ -1,6 +1,6 @@
 import { Budget, Cost, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
 import type { ResourceError } from "@chronovyan/core"
-import { Effect } from "effect"
+import { Effect, TxRef } from "effect"
 import { describe, expectTypeOf, test } from "vitest"
 
 const Block = ResourceDefinition.temporal("block", {
@@ -9,6 +9,8 @@ const Block = ResourceDefinition.temporal("block", {
 })
 
 const use = ResourceManager.use(Block, (block) => Effect.succeed(block))
+
+declare const frame: TimeFrame.TimeFrame
 
 type ErrorOf<E> = E extends Effect.Effect<any, infer Error, any> ? Error : never
 
@@ -25,6 +27,39 @@ describe("A budget", () => {
     const piped = use.pipe(Budget.wait())
     expectTypeOf(piped).toEqualTypeOf(waited)
     expectTypeOf(Budget.failFast(use)).toEqualTypeOf(use)
+  })
+})
+
+describe("In a transaction, a budget", () => {
+  const ten = Budget.move({ unit: "u", amount: 10, from: frame, to: frame })
+
+  test("is read in the frame that it is asked in, or in one that may have closed", () => {
+    expectTypeOf(Budget.standing("u")).toEqualTypeOf<Effect.Effect<Budget.Standing, never, TimeFrame.TimeFrame>>()
+    expectTypeOf(Budget.standing("u", frame)).toEqualTypeOf<
+      Effect.Effect<Budget.Standing, ResourceError.FrameClosed>
+    >()
+    expectTypeOf<Budget.Standing["available"]>().toEqualTypeOf<number>()
+    expectTypeOf<Budget.Standing["reserved"]>().toEqualTypeOf<number | undefined>()
+  })
+
+  test("gives a part to another one, or says who has it", () => {
+    expectTypeOf(ten).toEqualTypeOf<Effect.Effect<void, ResourceError.BudgetExceeded | ResourceError.FrameClosed>>()
+    // Frames, and not their names.
+    expectTypeOf<{ unit: string; amount: number; from: string; to: TimeFrame.TimeFrame }>().not.toExtend<Budget.Move>()
+  })
+
+  test("needs nothing else than what it needs outside", () => {
+    const transaction = Effect.tx(Effect.gen(function*() {
+      const ref = yield* TxRef.make("")
+      const { available } = yield* Budget.standing("u")
+      if (available < 5) return yield* Effect.txRetry
+      yield* ten
+      yield* TxRef.set(ref, "moved")
+      return available
+    }))
+    expectTypeOf(transaction).toEqualTypeOf<
+      Effect.Effect<number, ResourceError.BudgetExceeded | ResourceError.FrameClosed, TimeFrame.TimeFrame>
+    >()
   })
 })
 

@@ -119,7 +119,7 @@ export interface Move {
 /**
  * Moves a part of a limit from one frame's own budget to that of another, all of it or nothing. Inside of `Effect.tx` it
  * takes place with the commit, together with all other moves and writes of the transaction, or not at all; those who
- * wait at its destination are served after that.
+ * wait at its destination are served after that. Whoever waits for something else, and can never fit into the limit that has fallen, is refused then.
  *
  * Fails with `BudgetExceeded` when that much of the limit is in use or reserved, or when somebody waits for it, and with
  * `FrameClosed` when one of the frames is not open any more. A rate can not be moved, nor a unit that one of the frames

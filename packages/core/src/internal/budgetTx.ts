@@ -166,7 +166,7 @@ class Draft extends Pipeable.Class implements TxRef.TxRef<boolean>, Reader {
       if (moved < 0) fallen.push(owner)
       else if (moved > 0) raised.push(ledger)
     }
-    if (fallen.length === 0 || fallen[0]!.registry.requests === 0) return
+    if (!fallen.some(({ registry }) => registry.requests > 0)) return
     Fiber.getCurrent()!.currentDispatcher.scheduleTask(() => {
       for (const frame of fallen) refuseTooLarge(frame)
       for (const ledger of raised) ledger.waiting?.serve()
