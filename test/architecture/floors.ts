@@ -36,7 +36,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     ["internal/closing", "internal/finalizers", "internal/holding"],
     ["internal/frame"],
     ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
-    ["internal/admission", "internal/charging"],
+    ["internal/admission", "internal/charging", "internal/orders"],
     ["internal/budgetWait"],
     ["internal/budgetTx", "internal/run"],
     ["TimeFrame"],

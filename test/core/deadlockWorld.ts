@@ -71,22 +71,23 @@ const byTurns = (held: "read" | "write", turn: "read" | "write", isQueued = fals
     })
   )
 
-export const kinds: Readonly<Record<string, (name: string) => Making>> = {
+export const kinds = {
   pool: pooled,
   budget: budgeted,
   "write after write": byTurns("write", "write"),
   "write after read": byTurns("read", "write"),
   "read after write": byTurns("write", "read"),
   "read after a writer who waits for a reader": byTurns("read", "read", true)
-}
+} satisfies Readonly<Record<string, (name: string) => Making>>
 
-export type Kind = keyof typeof kinds & string
+export type Kind = keyof typeof kinds
+const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
 /** All sequences of kinds of that length. */
 export const sequences = (length: number): ReadonlyArray<ReadonlyArray<Kind>> =>
   length === 0
     ? [[]]
-    : sequences(length - 1).flatMap((before) => Object.keys(kinds).map((kind) => before.concat(kind)))
+    : sequences(length - 1).flatMap((before) => all.map((kind) => before.concat(kind)))
 
 /** The names of things in a world, which are units of its budget, too. */
 export const names = ["a", "b", "c"]
@@ -99,7 +100,7 @@ export const server = TimeFrame.run({
 })
 
 export const makeThings = (sequence: ReadonlyArray<Kind>) =>
-  Effect.forEach(sequence, (kind, index) => kinds[kind]!(names[index]!))
+  Effect.forEach(sequence, (kind, index) => kinds[kind](names[index]!))
 
 /** A party: takes one thing, waits until it may go on, then wants another one. */
 export const party = (name: string, held: Thing, wanted: Program) =>

@@ -373,8 +373,9 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
     let instead = "Borrow once and pass the item on, borrow from all pools in the same order, or raise max"
     if (turn !== undefined) {
       what = `can not wait for its turn to ${turn} "${pool}"`
-      instead =
-        "Ask in the same order everywhere, and never for a turn inside another one on the same value: take one turn for all that is to be done, to write if any of it writes"
+      instead = this.cycle.at(-1)?.holds.includes(pool) === true
+        ? "Do not ask for a turn inside another one on the same value: take one that is enough for both"
+        : "Ask in the same order everywhere, or give back what is held before asking"
     } else if (budget !== undefined) {
       what = `can not wait for ${amountOf(budget.requested, pool)} in ${
         frameName(budget.frame)

@@ -103,6 +103,34 @@ export const HandleCollected = Schema.TaggedStruct("HandleCollected", {
   held: Schema.Number
 })
 
+/** Something that was held, or asked for. */
+const Step = Schema.Struct({
+  /** The pool, the unit of a budget, or the value that is used by turns. */
+  resource: Schema.String,
+  /** What it is, or the turn that it was. */
+  kind: Schema.Literals(["pool", "budget", "read", "write"]),
+  /** The traced function that asked for it, where Effect knows it. */
+  callSite: Schema.optionalKey(Schema.String)
+})
+
+const order = {
+  /** When it was asked for. */
+  at: Schema.Number,
+  /** The frame that asked; outside of frames, its fiber, and 0: `fiber #12`. */
+  frame: Schema.String,
+  frameId: Schema.Int,
+  /** What it held, and in which frame that was asked for. */
+  holds: Schema.Struct({ ...Step.fields, frame: Schema.String }),
+  /** What it asked for. */
+  asks: Step
+}
+
+/**
+ * Two things were asked for in opposite orders: here one while the other was held, and before that, in `opposite`, the
+ * other way round. It did not end in a deadlock, but it could. Told once for each pair of names.
+ */
+export const OppositeOrders = Schema.TaggedStruct("OppositeOrders", { ...order, opposite: Schema.Struct(order) })
+
 /** The listener was too slow: this many events were dropped since the one before. */
 export const EventsDropped = Schema.TaggedStruct("EventsDropped", { at: Schema.Number, count: Schema.Int })
 
@@ -125,8 +153,9 @@ export const ResourceEvent = Schema.Union([
   Retired,
   BorrowOverdue,
   OverdueReturned,
-  EventsDropped,
-  HandleCollected
+  OppositeOrders,
+  HandleCollected,
+  EventsDropped
 ])
 
 /**

@@ -54,6 +54,11 @@ export interface Options {
   readonly gracePeriod?: Duration.Input
   /** How many events a listener may lag behind before the newest are dropped and counted. Default: 1024; floor: 1. */
   readonly eventCapacity?: number
+  /**
+   * Watches in which orders pools, budgets and turns are asked for, also while nobody listens to the events: opposite
+   * orders are logged, and told as `OppositeOrders`. Default: `false`, only while somebody listens.
+   */
+  readonly watchOrders?: boolean
 }
 
 /** The handle that an allocation of `D` gives. */
@@ -293,7 +298,7 @@ export const layer = (options: Options = {}): Layer.Layer<ResourceManager> => {
         Effect.clockWith((clock: Clock.Clock) =>
           Effect.context<never>().pipe(
             Effect.map((context) =>
-              new Root(new Registry(clock, context, eventCapacity), {
+              new Root(new Registry(clock, context, eventCapacity, options.watchOrders === true), {
                 name: "manager",
                 timeout: Infinity,
                 budget,

@@ -27,6 +27,8 @@ import { listed } from "./holders.ts"
 import { holds, returns } from "./holding.ts"
 import { LinkedList } from "./list.ts"
 import type { Linked } from "./list.ts"
+import { ordersOf, turnOf } from "./orders.ts"
+import type { Part } from "./orders.ts"
 import type { Registry } from "./registry.ts"
 import { resume } from "./trampoline.ts"
 import type { Resumable } from "./trampoline.ts"
@@ -150,6 +152,7 @@ export class Access implements Source, Room {
 
   /** Takes the turn, or gets in line for it. Answers why not, if that would be for ever; then nothing has changed. */
   ask(turn: Turn): WouldDeadlock | undefined {
+    if (this.registry.events.watchesOrders) ordersOf(this.registry).asks(turn, this.partsOf(turn))
     if (this.queue.first === undefined && this.isFree(turn)) {
       this.enter(turn)
       this.publish(turn.fiber)
@@ -182,6 +185,7 @@ export class Access implements Source, Room {
       if (turn.turn === "write") this.writing = false
       else this.readers--
       returns(turn.fiber.id)
+      if (this.registry.events.watchesOrders) ordersOf(this.registry).gives(turn, turn.fiber.id)
     } else return
     this.grant(turn.fiber)
   }
@@ -197,6 +201,11 @@ export class Access implements Source, Room {
     if (turn.turn === "write") this.writing = true
     else this.readers++
     holds(turn.fiber.id)
+    if (this.registry.events.watchesOrders) ordersOf(this.registry).takes(turn, turn.fiber.id, this.partsOf(turn))
+  }
+
+  private partsOf({ turn }: Turn): ReadonlyArray<Part> {
+    return [turnOf(this, this.name, turn)]
   }
 
   /** Hands turns to the first in line as long as they fit; the state is out before they go on. */

@@ -30,6 +30,7 @@ import type { Charged } from "./holding.ts"
 import { countWaiting, refund } from "./ledger.ts"
 import type { Ledgers } from "./ledger.ts"
 import type { LinkedList } from "./list.ts"
+import { chargesOf, ordersOf } from "./orders.ts"
 import { allocationsIn, attempt, defectOf, isDone, Owned, runRelease } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
 import { closeFrame } from "./run.ts"
@@ -341,7 +342,7 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
     this.state = released
     this.current = undefined
     this.unlink()
-    this.heldBy(0)
+    if (this.holder !== 0) this.heldBy(0)
     if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
   }
 
@@ -373,9 +374,15 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
 
   /** That fiber has to give it back; 0: nobody in particular. */
   heldBy(fiber: number): void {
-    if (this.holder !== 0) returnsCharged(this)
+    const { registry } = this.frame
+    if (this.holder !== 0) {
+      returnsCharged(this)
+      if (registry.events.watchesOrders) ordersOf(registry).gives(this, this.holder)
+    }
     this.holder = fiber
-    if (fiber !== 0) holdsCharged(this)
+    if (fiber === 0) return
+    holdsCharged(this)
+    if (registry.events.watchesOrders) ordersOf(registry).takes(this, fiber, chargesOf(this.frame.ledgers, this.cost!))
   }
 
   held(isWaiting: boolean): void {
@@ -390,6 +397,14 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
 
   override rebased(): void {
     if (waitingIn.has(this)) this.held(true)
+  }
+
+  get place(): string {
+    return this.frame.path
+  }
+
+  get callSite(): string | undefined {
+    return this.site?.name
   }
 
   override facts(): Facts {
@@ -407,7 +422,7 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
       lent: undefined,
       inner: undefined,
       context: this.context,
-      callSite: this.site?.name
+      callSite: this.callSite
     }
   }
 

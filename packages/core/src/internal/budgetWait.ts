@@ -29,6 +29,7 @@ import type { Frame } from "./frame.ts"
 import { holdersOfUnit, listed } from "./holders.ts"
 import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
 import type { Ledger, WaiterFacts } from "./ledger.ts"
+import { chargesOf, ordersOf } from "./orders.ts"
 import { allocationsIn, Owned } from "./owned.ts"
 import type { Facts } from "./owned.ts"
 import { Priority } from "./queue.ts"
@@ -475,6 +476,10 @@ export const chargeOrWait = (
   fiber: AnyFiber,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.Effect<void, any> | undefined => {
+  if (frame.registry.events.watchesOrders && patienceOf(frame, fiber) > 0) {
+    const asker = { fiber, frame, place: frame.path, callSite: fiber.cache.stackFrame?.name }
+    ordersOf(frame.registry).asks(asker, chargesOf(frame.ledgers, cost))
+  }
   const refusing = charge(frame.ledgers, frame.root, cost, resource)
   if (refusing === undefined) return undefined
   const patience = patienceOf(frame, fiber)

@@ -60,7 +60,7 @@ export interface Waiter {
 const waitingHolders = new Map<number, Waiter>()
 
 /** The fibers that can not go on before the waiter does: its own, and those that wait for its frames to end. */
-const stalled = (waiter: Waiter): ReadonlyArray<AnyFiber> => {
+export const stalled = (waiter: Pick<Waiter, "fiber" | "frame">): ReadonlyArray<AnyFiber> => {
   let { fiber } = waiter
   let fibers: Array<AnyFiber> | undefined
   for (let frame = waiter.frame; frame !== undefined; frame = frame.parent) {

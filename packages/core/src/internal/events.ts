@@ -45,11 +45,17 @@ export class Events {
   readonly listeners = new Set<Listener>()
   /** Does anyone listen? Whoever has something to tell asks this first, so that silence costs one read. */
   active = false
+  /** Is it watched in which orders things are asked for? While somebody listens, or always. */
+  watchesOrders: boolean
+  /** How many times it has begun to be watched. */
+  watches = 0
   /** What happens while it runs; ends with the manager. */
   readonly stream: Stream.Stream<ResourceEvent>
+  private readonly alwaysWatchesOrders: boolean
   private closed = false
 
-  constructor(capacity: number) {
+  constructor(capacity: number, watchesOrders: boolean) {
+    this.watchesOrders = this.alwaysWatchesOrders = watchesOrders
     const listen = Effect.acquireRelease(
       Effect.map(
         Queue.dropping<ResourceEvent, Cause.Done>(capacity + 2),
@@ -74,12 +80,15 @@ export class Events {
     if (this.closed) listener.end(0)
     this.listeners.add(listener)
     this.active = true
+    if (!this.watchesOrders) this.watches++
+    this.watchesOrders = true
     return listener
   }
 
   private remove(listener: Listener): void {
     this.listeners.delete(listener)
     this.active = this.listeners.size > 0
+    this.watchesOrders = this.active || this.alwaysWatchesOrders
     Queue.shutdownUnsafe(listener.queue)
   }
 }

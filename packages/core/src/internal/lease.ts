@@ -30,6 +30,8 @@ import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import type { WaiterFacts } from "./ledger.ts"
+import { chargesOf, itemOf, ordersOf } from "./orders.ts"
+import type { Part } from "./orders.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
 import type { Line, Standing } from "./queue.ts"
@@ -232,9 +234,18 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   /** Someone else is to give it back. */
   changeHolder(fiber: AnyFiber | undefined): void {
     if (fiber === undefined || this.state !== active) return
+    const { registry } = this.lender
+    if (registry.events.watchesOrders) ordersOf(registry).moves(this, this.fiber.id, fiber.id)
     returns(this.fiber.id)
     this.fiber = fiber
     holds(fiber.id)
+  }
+
+  /** What it asks for, or has, of a pool that lends so many times at once. */
+  parts(capacity: number, hasIt: boolean): ReadonlyArray<Part> {
+    const { frame, isCharged, lender: { borrowCost } } = this
+    const item = itemOf(this.lender, this.name, capacity)
+    return hasIt && isCharged ? [item, ...chargesOf(frame!.ledgers, borrowCost!)] : [item]
   }
 
   get name(): string {

@@ -27,6 +27,7 @@ import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
 import { isEnough } from "./lease.ts"
 import type { Condition, Lease, Place } from "./lease.ts"
+import { ordersOf } from "./orders.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
@@ -165,6 +166,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     return this.isSuspended || this.used < this.total || (this.quota === undefined && this.total < this.size.max)
   }
 
+  /** How many can borrow at once. */
+  private get capacity(): number {
+    return this.size.max * this.config.concurrency
+  }
+
   get room(): Quota | this {
     return this.quota !== undefined && this.total < this.size.max ? this.quota : this
   }
@@ -198,6 +204,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   // Lending.
 
   lend(lease: Lease): AnyEffect {
+    if (this.registry.events.watchesOrders) ordersOf(this.registry).asks(lease, lease.parts(this.capacity, false))
     if (this.phase === "open" && this.queue.length === 0 && !this.isSuspended) {
       const item = this.stock.next
       if (item !== undefined && this.borrowCost === undefined) {
@@ -281,6 +288,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     this.borrows++
     counts.borrowed++
     holds(lease.fiber.id)
+    if (events.watchesOrders) ordersOf(this.registry).takes(lease, lease.fiber.id, lease.parts(this.capacity, true))
     if (config.overdueAfter !== Infinity) this.care.isLent(now)
     if (config.targetUtilization !== 1) this.growth.grow()
   }
@@ -336,6 +344,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
     returns(lease.fiber.id)
     const { events } = this.registry
+    if (events.watchesOrders) ordersOf(this.registry).gives(lease, lease.fiber.id)
     if (events.active) {
       if (!lease.isRecorded) events.tell({ _tag: "Released", ...lease.stamp(now), share: true, held })
       if (lease.isOverdue) events.tell({ _tag: "OverdueReturned", ...lease.stamp(now), held })

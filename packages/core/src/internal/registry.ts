@@ -32,12 +32,12 @@ export class Registry {
   /** How many wait for a budget. */
   requests = 0
 
-  constructor(clock: Clock.Clock, context: Context.Context<never>, eventCapacity: number) {
+  constructor(clock: Clock.Clock, context: Context.Context<never>, eventCapacity: number, watchesOrders = false) {
     this.clock = clock
     this.epoch = clock.currentTimeMillisUnsafe()
     this.context = context
     this.timers = new Timers(clock, context)
-    this.events = new Events(eventCapacity)
+    this.events = new Events(eventCapacity, watchesOrders)
   }
 
   now(): number {
