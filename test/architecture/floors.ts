@@ -57,8 +57,8 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   ],
   [
     "pooling",
-    ["internal/aside", "internal/changes", "internal/codel", "internal/poolOptions"],
-    ["internal/lease", "internal/poolStats"],
+    ["internal/aside", "internal/changes", "internal/codel", "internal/poolOptions", "internal/poolStats"],
+    ["internal/lease"],
     ["internal/borrow", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],
     ["internal/poolCare", "internal/poolWait"],

@@ -110,17 +110,14 @@ export const transfer: {
         throw new TypeError(`"${allocation.resource}" can not move to a frame of another manager`)
       }
       if (frame.phase !== "open") return refuseClosed(frame, allocation.resource) as Exit.Exit<never, FrameClosed>
-      const refused = moveCharges(allocation, frame)
-      if (refused !== undefined) return refused as Exit.Exit<never, BudgetExceeded>
-      allocation.changeFrame(frame)
-      return Exit.void
+      return (moveCharges(allocation, frame) as Exit.Exit<never, BudgetExceeded> | undefined) ?? Exit.void
     })
 )
 
-/** Moves what the allocation and those inside it were charged: all of it or nothing. */
+/** Moves it, and what it and those inside it were charged: all of it or nothing. */
 const moveCharges = (allocation: internal.Allocation, to: Frame): Refused | undefined => {
   const { frame: from, resource } = allocation
   const cost = allocation.totalCost
-  const refusing = move(from.ledgers, to.ledgers, to.root, cost, resource)
+  const refusing = move(from.ledgers, to.ledgers, to.root, cost, resource, () => allocation.changeFrame(to))
   return refusing === undefined ? undefined : refuseFor(to, cost, resource, refusing)
 }

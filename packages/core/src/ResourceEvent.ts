@@ -54,7 +54,11 @@ export const Released = Schema.TaggedStruct("Released", {
 export const ReleaseOverdue = Schema.TaggedStruct("ReleaseOverdue", allocation)
 
 /** A value arrived after its frame had ended; it is released at once. */
-export const LateArrival = Schema.TaggedStruct("LateArrival", { ...allocation, took: Schema.Number })
+export const LateArrival = Schema.TaggedStruct("LateArrival", {
+  ...allocation,
+  share: Schema.Boolean,
+  took: Schema.Number
+})
 
 /** An allocation moved to another frame: `frame` is the new owner. */
 export const Transferred = Schema.TaggedStruct("Transferred", { ...allocation, from: Schema.String })

@@ -108,6 +108,8 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
   protected abstract countAcquired(took: number): void
   protected abstract countFailed(took: number, isInterrupted: boolean): void
   protected abstract countReleased(held: number): void
+  /** It is out of the books. */
+  protected ended(): void {}
 
   // For its user.
 
@@ -173,7 +175,9 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
   private late(took: number): Effect.Effect<never, FrameClosed> {
     const { events } = this.frame.registry
     this.statistics.late++
-    if (events.active) events.tell({ _tag: "LateArrival", ...this.stamp(this.frame.registry.now()), took })
+    if (events.active) {
+      events.tell({ _tag: "LateArrival", ...this.stamp(this.frame.registry.now()), share: this.share, took })
+    }
     const closed = Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.definition.name }))
     return this.giveBack(closed, Fiber.getCurrent()!)
   }
@@ -191,7 +195,8 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
 
   /** It will not be acquired after all. */
   abandon(): void {
-    this.forget()
+    this.leave()
+    this.refund()
   }
 
   /** The acquisition failed, died or was interrupted. */
@@ -212,11 +217,12 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
     const { events } = this.frame.registry
     const now = this.frame.registry.now()
     const took = now - this.since
-    this.forget()
+    this.leave()
     this.countFailed(took, Exit.hasInterrupts(exit))
     if (events.active) {
       events.tell({ _tag: "AcquireFailed", ...this.stamp(now), share: this.share, took, cause: defectOf(exit)! })
     }
+    this.refund()
   }
 
   // How it is given back.
@@ -319,7 +325,7 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
     const { events } = this.frame.registry
     const now = this.frame.registry.now()
     const held = now - this.since
-    this.forget()
+    this.leave()
     this.countReleased(held)
     if (events.active) {
       const defect = defectOf(exit)
@@ -334,15 +340,21 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
     const { waiting } = this
     this.releaser = undefined
     this.waiting = undefined
+    this.refund()
+    this.ended()
     if (waiting !== undefined) { for (const done of waiting) done() }
   }
 
-  /** Undoes the record and the charge. */
-  private forget(): void {
+  /** Undoes the record. */
+  private leave(): void {
     this.state = released
     this.current = undefined
     this.unlink()
     if (this.holder !== 0) this.heldBy(0)
+  }
+
+  /** Undoes the charge. Last of all: one who has waited for it may go on at once, and look around. */
+  private refund(): void {
     if (this.cost !== undefined) refund(this.frame.ledgers, this.cost)
   }
 

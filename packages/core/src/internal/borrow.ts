@@ -12,9 +12,10 @@ import type { Site } from "./callSite.ts"
 import { chargeTo } from "./charging.ts"
 import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
-import { conditionAfter, Lease } from "./lease.ts"
+import { active, conditionAfter, Lease } from "./lease.ts"
 import type { AnyFiber, Condition, Lending } from "./lease.ts"
-import type { Facts } from "./owned.ts"
+import type { Closer, Facts } from "./owned.ts"
+import { inOneStep } from "./trampoline.ts"
 
 type AnyEffect = Effect.Effect<any, any, any>
 
@@ -102,6 +103,11 @@ class AllocationLease extends Lease {
     return this.record.id
   }
 
+  override giveBack(condition: Condition): void {
+    if (this.state === active && this.record.isAcquiring) this.lender.claims.dropped()
+    super.giveBack(condition)
+  }
+
   override get callSite(): string | undefined {
     return this.record.facts().callSite
   }
@@ -131,6 +137,7 @@ class AllocationLease extends Lease {
 /** A borrow as an allocation: it can be given back early, and moved to another frame. */
 export class Borrow<A = any> extends Allocation<A> {
   lease: AllocationLease | undefined = undefined
+  private condition: Condition = "good"
 
   get share(): boolean {
     return true
@@ -148,7 +155,12 @@ export class Borrow<A = any> extends Allocation<A> {
   }
 
   protected undo(exit: Exit.Exit<unknown, unknown>): undefined {
-    this.lease!.giveBack(conditionAfter(exit))
+    this.condition = conditionAfter(exit)
+  }
+
+  /** The pool may do anything with the item at once. */
+  protected override ended(): void {
+    this.lease!.giveBack(this.condition)
   }
 
   // An interruption may come when the lease has been told to stay.
@@ -156,8 +168,20 @@ export class Borrow<A = any> extends Allocation<A> {
     this.lease!.giveBack("good")
   }
 
+  /** In one step: the next one may be handed the item at once. */
+  override giveBack<B, E>(exit: Exit.Exit<B, E>, fiber: AnyFiber): Effect.Effect<B, E> {
+    return inOneStep(() => super.giveBack(exit, fiber))
+  }
+
+  override end(closer: Closer): boolean {
+    return inOneStep(() => super.end(closer))
+  }
+
   // The pool counts for itself.
-  protected countAcquired(): void {}
+  protected countAcquired(): void {
+    this.lease!.lender.claims.taken()
+  }
+
   protected countFailed(): void {}
   protected countReleased(): void {}
 }

@@ -72,7 +72,7 @@ export interface PoolFacts {
   readonly borrowing: Borrowing
   readonly counts: Readonly<PoolCounts>
   /** What is lent to those outside of frames. */
-  readonly strays: Iterable<Owned>
+  readonly strays: LinkedList<Owned>
   /** How many wait, those for whom an item is being checked included. */
   readonly awaited: number
   /** So many of those who wait at most, in the order in which they are served. */

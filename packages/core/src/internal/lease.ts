@@ -30,13 +30,16 @@ import type { Frame } from "./frame.ts"
 import { holds, returns } from "./holding.ts"
 import { refund } from "./ledger.ts"
 import type { WaiterFacts } from "./ledger.ts"
+import type { LinkedList } from "./list.ts"
 import { chargesOf, itemOf, ordersOf } from "./orders.ts"
 import type { Part } from "./orders.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
+import type { Claims } from "./poolStats.ts"
 import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
+import { inOneStep } from "./trampoline.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 type AnyEffect = Effect.Effect<any, any, any>
@@ -55,6 +58,9 @@ export interface Lender extends Lending {
   readonly registry: Registry
   readonly frame: Frame
   readonly borrowCost: Cost | undefined
+  /** Those in no frame. */
+  readonly strays: LinkedList<Owned>
+  readonly claims: Claims
   /** Starts a borrow: hands over at once, refuses, or answers the effect that waits. */
   lend(lease: Lease): AnyEffect
   /** Where a borrower stands that runs in the context. */
@@ -170,7 +176,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   /** Joins the frame of the borrower, or if that is closed the nearest one outside. */
   protected enter(): void {
     const { frame } = this
-    if (frame === undefined) return
+    if (frame === undefined) return this.moveTo(this.lender.strays)
     if (frame.phase === "open" && this.home === undefined) this.link(frame.owned)
     else this.moveTo(nearest(frame, ({ phase }) => phase === "open").owned)
   }
@@ -209,20 +215,32 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   giveBack(condition: Condition): void {
     const { state } = this
     if (state === done) return
-    if (state === active) this.lender.takeBack(this, condition)
-    else if (state !== fresh) this.lender.leaves(this)
+    if (state === active) return this.isCharged ? inOneStep(() => this.bringBack(condition)) : this.bringBack(condition)
+    if (state !== fresh) this.lender.leaves(this)
     this.settle()
+  }
+
+  /** It is out of sight before the next one is handed the item, who may look around at once. */
+  private bringBack(condition: Condition): void {
+    this.state = done
+    this.unlink()
+    this.refund()
+    this.lender.takeBack(this, condition)
+    this.item = undefined
   }
 
   private settle(): void {
     this.state = done
     this.item = undefined
     this.unlink()
-    if (this.isCharged) {
-      this.isCharged = false
-      this.frame!.registry.chargedBorrows.delete(this)
-      refund(this.frame!.ledgers, this.lender.borrowCost!)
-    }
+    this.refund()
+  }
+
+  private refund(): void {
+    if (!this.isCharged) return
+    this.isCharged = false
+    this.frame!.registry.chargedBorrows.delete(this)
+    refund(this.frame!.ledgers, this.lender.borrowCost!)
   }
 
   /** Its frame pays for it. */

@@ -369,21 +369,25 @@ export const refund = (ledgers: Ledgers, cost: Cost): void => {
 
 /**
  * Moves what was charged to other ledgers, all of it or nothing; answers the one that refuses. What was taken of a rate
- * stays taken where it was. Ledgers that both have in common stay as they are.
+ * stays taken where it was. Ledgers that both have in common stay as they are. Those that waited for what is given back
+ * are served after `moved`: one of them may do anything at once.
  */
 export const move = (
   from: Ledgers,
   to: Ledgers,
   root: { readonly ledgers: Ledgers },
   cost: Cost,
-  resource: string
+  resource: string,
+  moved: () => void
 ): Ledger | undefined => {
   let waitedFor: Array<Serving> | undefined
   for (const unit in cost) waitedFor = give(from.get(unit)!, cost[unit]!, waitedFor)
   const refusing = charge(to, root, cost, resource, { isMoved: true })
   // Nobody has had the time to take what was given.
-  if (refusing === undefined) serve(waitedFor)
-  else charge(from, root, cost, resource, { isMoved: true })
+  if (refusing === undefined) {
+    moved()
+    serve(waitedFor)
+  } else charge(from, root, cost, resource, { isMoved: true })
   return refusing
 }
 

@@ -218,9 +218,9 @@ export const snapshot = (root: Frame): Snapshot => {
       // The frame that an acquisition runs in is shown when there is something in it.
       const isShown = facts?.inner !== undefined && allocationsIn(owned.inside).next().done !== true
       const frame = owned instanceof Frame ? owned : isShown ? facts.inner as Frame : undefined
-      if (frame !== undefined) show(frame, parent)
-      for (const stray of frame?.pool?.strays ?? []) {
-        allocations.push(allocationState(stray.facts()!, stray.marks(), orphaned))
+      if (frame !== undefined) {
+        show(frame, parent)
+        if (frame.pool !== undefined) visitList(frame.pool.strays, frame.id, orphaned)
       }
       visit(owned, frame?.id ?? parent, orphaned)
     }

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Holder } from "../ResourceError.ts"
 import type { PoolStanding } from "./frame.ts"
-import type { Lease } from "./lease.ts"
 import type { WaiterFacts } from "./ledger.ts"
 import { Pool } from "./pool.ts"
 import type { Size } from "./poolOptions.ts"
@@ -41,11 +40,6 @@ export class OwnedPool extends Pool {
   /** How many wait, be it for a check. */
   get awaited(): number {
     return this.waiting + this.admission.checking.size
-  }
-
-  /** What those have who are in no frame. */
-  get strays(): ReadonlyArray<Lease> {
-    return Array.from(this.leases).filter(({ frame, isRecorded }) => frame === undefined && !isRecorded)
   }
 
   invalidate(value: unknown): Effect.Effect<void> {
@@ -122,7 +116,9 @@ export class OwnedPool extends Pool {
 
   ended(): void {
     this.phase = "closed"
-    this.registry.statisticsOf(this).add({ ...this.borrowing(), borrows: 0 })
+    // What is in no frame would be out of sight from now on.
+    for (let stray = this.strays.first; stray !== undefined; stray = this.strays.first) this.frame.adopt(stray)
+    this.registry.statisticsOf(this).add(this.borrowing())
   }
 
   reportHolders(holders: ReadonlyArray<Holder>): void {
@@ -181,8 +177,15 @@ export class OwnedPool extends Pool {
     return [...admission.checking, ...queue.inOrder(most)].slice(0, most).map((lease) => lease.toldOf)
   }
 
+  /** What nobody took was not borrowed, as events tell it. */
   borrowing(): Borrowing {
-    return { borrows: this.borrows, ...this.counts }
+    const { borrows, claims: { open, unused }, counts } = this
+    return {
+      ...counts,
+      borrows: borrows - open,
+      borrowed: counts.borrowed - open - unused,
+      returned: counts.returned - unused
+    }
   }
 
   override toJSON() {

@@ -27,7 +27,9 @@ import { holds, returns } from "./holding.ts"
 import * as states from "./lease.ts"
 import { isEnough } from "./lease.ts"
 import type { Condition, Lease, Place } from "./lease.ts"
+import { LinkedList } from "./list.ts"
 import { ordersOf } from "./orders.ts"
+import type { Owned } from "./owned.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
@@ -36,7 +38,7 @@ import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 import type { Quota, Sharing } from "./poolQuota.ts"
 import { closed } from "./poolReport.ts"
-import { Counts, countWait } from "./poolStats.ts"
+import { Claims, Counts, countWait } from "./poolStats.ts"
 import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
 import { Priority } from "./queue.ts"
@@ -80,6 +82,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   borrows = 0
   /** Items that are being checked for those in the queue. */
   private checks = 0
+  readonly strays = new LinkedList<Owned>()
+  readonly claims = new Claims()
   readonly stock: Stock
   // Its place among those that share room.
   readonly quota: Quota | undefined
@@ -287,6 +291,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (item.users === config.concurrency || item.isRetired) this.stock.unlist(item)
     this.borrows++
     counts.borrowed++
+    if (lease.isRecorded) this.claims.open++
     holds(lease.fiber.id)
     if (events.watchesOrders) ordersOf(this.registry).takes(lease, lease.fiber.id, lease.parts(this.capacity, true))
     if (config.overdueAfter !== Infinity) this.care.isLent(now)
@@ -341,7 +346,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (held > counts.useMax) counts.useMax = held
     if (this.recent !== undefined) this.recent.add(held, this.registry.monotonicAt(now))
     // What came back before the pool ended is counted when it ends.
-    if (this.phase === "closed") this.registry.statisticsOf(this).onReturned(held)
+    if (this.phase === "closed") this.registry.statisticsOf(this).onShareReturned(held)
     returns(lease.fiber.id)
     const { events } = this.registry
     if (events.watchesOrders) ordersOf(this.registry).gives(lease, lease.fiber.id)

@@ -47,6 +47,12 @@ export class Statistics {
     if (held > this.holdMax) this.holdMax = held
   }
 
+  /** To a pool that has ended. */
+  onShareReturned(held: number): void {
+    this.shares--
+    this.onReturned(held)
+  }
+
   /** What was borrowed from a pool of that name. */
   add({ borrowed, borrows, refused, returned, useMax, useTotal, waitMax, waitTotal }: Borrowing): void {
     this.acquired += borrowed

@@ -67,8 +67,26 @@ const trampolines = new WeakMap<Scheduler.Scheduler, Trampoline>()
 let lastScheduler: Scheduler.Scheduler | undefined
 let last: Trampoline | undefined
 
+/** How many steps are under way that nobody must be resumed in. */
+let steps = 0
+const held: Array<Resumable> = []
+
+/** One step: whoever is to be resumed in it is resumed after it, when all books are in order. */
+export const inOneStep = <A>(step: () => A): A => {
+  steps++
+  try {
+    return step()
+  } finally {
+    if (--steps === 0 && held.length > 0) { for (const next of held.splice(0)) resume(next) }
+  }
+}
+
 /** Resumes it now, or after those that are being resumed. */
 export const resume = (next: Resumable): void => {
+  if (steps > 0) {
+    held.push(next)
+    return
+  }
   const { scheduler } = next.fiber.cache
   // Most programs have one.
   if (scheduler !== lastScheduler) {
