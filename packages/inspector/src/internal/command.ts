@@ -201,7 +201,7 @@ const why = Command.make(
       return yield* new Trouble({ kind: "refused", text })
     }
     if (json) return yield* printJson(found)
-    yield* Console.log(found.map((one) => Why.toText(one).join("\n")).join("\n\n"))
+    yield* Console.log(Why.render(found))
   })
 ).pipe(Command.withDescription("Tell why something waits, and who is in the way"))
 

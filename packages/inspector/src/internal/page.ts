@@ -45,9 +45,9 @@ export const load = (): Page => {
   if (loaded !== undefined) return loaded
   let html = missing
   try {
-    html = readFileSync(new URL("../page.html", import.meta.url), "utf8")
+    html = readFileSync(new URL("../../dist/page/index.html", import.meta.url), "utf8")
   } catch {
-    // A build of the sources alone has no page.
+    // It is built apart: a build of the sources alone has none.
   }
   return loaded = { html, policy: policyOf(html) }
 }

@@ -68,3 +68,15 @@ export const table = (
 /** The first of them, and how many more there are. */
 export const firstOf = (lines: ReadonlyArray<string>, most: number): ReadonlyArray<string> =>
   lines.length <= most ? lines : [...lines.slice(0, most), `  … and ${number(lines.length - most)} more`]
+
+/** Those with the same text together, in the order of their first. */
+export const groups = <A>(all: ReadonlyArray<A>, text: (one: A) => string): ReadonlyMap<string, ReadonlyArray<A>> => {
+  const found = new Map<string, Array<A>>()
+  for (const one of all) {
+    const key = text(one)
+    const same = found.get(key)
+    if (same === undefined) found.set(key, [one])
+    else same.push(one)
+  }
+  return found
+}

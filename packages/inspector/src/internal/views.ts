@@ -4,7 +4,7 @@
 import type { AllocationState, Diff, FrameState } from "@chronovyan/core/Snapshot"
 import type { LeakReport } from "../LeakReport.ts"
 import type { Program } from "./programs.ts"
-import { clean, counted, duration, firstOf, number, table } from "./text.ts"
+import { clean, counted, duration, firstOf, groups, number, table } from "./text.ts"
 
 export const programs = (all: ReadonlyArray<Program>, now: number): ReadonlyArray<string> =>
   table(
@@ -52,31 +52,45 @@ const signed = (n: number): string => n > 0 ? `+${number(n)}` : number(n)
 
 const listed = 20
 
-const frameLine = (frame: FrameState): string => `  ${clean(frame.path) || "manager"} #${frame.id}`
+/** What looks the same is on one line. */
+const grouped = <A extends { readonly id: number }>(all: ReadonlyArray<A>, draw: (one: A) => string) =>
+  Array.from(
+    groups(all, draw),
+    ([text, same]) => same.length === 1 ? `  ${text}  #${same[0]!.id}` : `  ${text}  ${number(same.length)} of them`
+  )
 
-const allocationLine = ({ callSite, cost, frame, id, resource }: AllocationState): string => {
+const frameText = (frame: FrameState): string => clean(frame.path) || "manager"
+
+const allocationText = ({ callSite, cost, frame, resource }: AllocationState): string => {
   const amounts = Object.entries(cost).map(([unit, amount]) => `, ${clean(unit)} ${number(amount)}`).join("")
   const site = callSite === undefined ? "" : `  (${clean(callSite)})`
-  return `  ${clean(resource)} #${id}  in ${clean(frame) || "the manager"}${amounts}${site}`
+  return `${clean(resource)} in ${clean(frame) || "the manager"}${amounts}${site}`
 }
+
+const isWaiting = ({ state }: AllocationState): boolean => state === "acquiring" || state === "charged"
 
 const changes = (heading: string, all: Readonly<Record<string, number>>): ReadonlyArray<string> => {
   const entries = Object.entries(all).toSorted(([, a], [, b]) => Math.abs(b) - Math.abs(a))
   return entries.length === 0 ? [] : ["", ...table([heading, "CHANGE"], entries.map(([name, n]) => [name, signed(n)]))]
 }
 
-const section = (heading: string, lines: ReadonlyArray<string>): ReadonlyArray<string> =>
-  lines.length === 0 ? [] : ["", `${heading} (${number(lines.length)}):`, ...firstOf(lines, listed)]
+const section = <A extends { readonly id: number }>(
+  heading: string,
+  all: ReadonlyArray<A>,
+  draw: (one: A) => string
+): ReadonlyArray<string> =>
+  all.length === 0 ? [] : ["", `${heading} (${number(all.length)}):`, ...firstOf(grouped(all, draw), listed)]
 
 export const diff = (self: Diff): ReadonlyArray<string> => {
   const { allocated, closed, elapsed, live, opened, released, used } = self
   const lines = [
     ...changes("LIVE VALUES OF", live),
     ...changes("USE OF", used),
-    ...section("Acquired, and still held", allocated.map(allocationLine)),
-    ...section("Released", released.map(allocationLine)),
-    ...section("Frames opened", opened.map(frameLine)),
-    ...section("Frames closed", closed.map(frameLine))
+    ...section("Acquired, and still held", allocated.filter((one) => !isWaiting(one)), allocationText),
+    ...section("Waited for", allocated.filter(isWaiting), allocationText),
+    ...section("Released, or no longer waited for", released, allocationText),
+    ...section("Frames opened", opened, frameText),
+    ...section("Frames closed", closed, frameText)
   ]
   return [
     `${duration(elapsed)} lie between them.${lines.length === 0 ? " Nothing changed." : ""}`,

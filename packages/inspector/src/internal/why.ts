@@ -3,7 +3,7 @@
  */
 import type { AllocationState, BudgetState, FrameState, PoolState, Snapshot } from "@chronovyan/core/Snapshot"
 import type { ContentionReport, Edge, Subject } from "../ContentionReport.ts"
-import { clean, counted, duration, firstOf, number } from "./text.ts"
+import { clean, counted, duration, firstOf, groups, number } from "./text.ts"
 
 /** What is known of one thing that has the name. */
 export interface Explanation {
@@ -40,6 +40,19 @@ const hintOf = ({ contention }: Known, kind: Subject["kind"], name: string, fram
 
 const edgeLine = ({ holder, waited, waiter }: Edge): string =>
   `${placeOf(waiter)}  for ${duration(waited)}, behind ${placeOf(holder)}`
+
+/** Those of one frame path on one line: the oldest come first. */
+const waiting = (all: ReadonlyArray<AllocationState>, at: number): ReadonlyArray<string> =>
+  Array.from(
+    groups(all, (one) => `${placeOf(one.frame)}\n${siteOf(one)}`).values(),
+    (same) => {
+      const first = same[0]!
+      const since = `for ${duration(at - first.since)}${siteOf(first)}`
+      return same.length === 1
+        ? `${placeOf(first.frame)}  ${since}`
+        : `${placeOf(first.frame)}  ${number(same.length)} of them, the first ${since}`
+    }
+  )
 
 // Pools.
 
@@ -93,7 +106,7 @@ const poolExplained = (pool: PoolState, known: Known): Explanation => {
     ),
     waits: [
       ...edges.map(edgeLine),
-      ...waiters.map((one) => `${placeOf(one.frame)}  for ${duration(at - one.since)}${siteOf(one)}`)
+      ...waiting(waiters, at)
     ],
     hint: hintOf(known, "pool", pool.name)
   }
@@ -143,12 +156,12 @@ const phases = { open: "is open", expired: "has expired", closing: "is closing",
 const frameExplained = (frame: FrameState, known: Known): Explanation => {
   const { allocations, at, frames, pools } = known.snapshot
   const own = allocations.filter(({ frameId }) => frameId === frame.id).toSorted(byAge)
-  const waiting = own.filter(isWaiting)
+  const acquiring = own.filter(isWaiting)
   const held = own.filter((one) => !isWaiting(one))
   const inner = frames.filter(({ parent }) => parent === frame.id)
   const edges = known.contention.waits.filter(({ waiter }) => waiter === frame.path)
   const isPool = (name: string) => pools.some((pool) => pool.name === name)
-  const behind = waiting.flatMap(({ resource, share }) =>
+  const behind = acquiring.flatMap(({ resource, share }) =>
     share && isPool(resource)
       ? allocations.filter((one) => one.share && one.resource === resource && one.state === "live").toSorted(byAge)
       : []
@@ -161,7 +174,7 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
       `The frame ${placeOf(frame.path)} ${phases[frame.phase]}, since ${duration(at - frame.openedAt)}, with ` +
       `${deadlineOf(frame, at)}; it holds ${counted(held.length, "resource")}, and ${counted(inner.length, "frame")} ` +
       `in it ${inner.length === 1 ? "is" : "are"} open.`,
-      ...(waiting.length + edges.length === 0
+      ...(acquiring.length + edges.length === 0
         ? ["It waits for no resource that is known of: what it does itself, the program knows."]
         : []),
       ...releasing.map((one) => `The release of ${clean(one.resource)} #${one.id} is not done.`)
@@ -173,7 +186,7 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
       ...edges.map(({ holder, resource, waited }) =>
         `it waits for ${clean(resource)} for ${duration(waited)}, which ${placeOf(holder)} has`
       ),
-      ...waiting.filter(({ resource }) => !edges.some((edge) => edge.resource === resource)).map((one) =>
+      ...acquiring.filter(({ resource }) => !edges.some((edge) => edge.resource === resource)).map((one) =>
         one.share && isPool(one.resource)
           ? `it waits for one of the pool ${clean(one.resource)} for ${duration(at - one.since)}`
           : `it waits for ${clean(one.resource)} to be acquired for ${duration(at - one.since)}${siteOf(one)}`
@@ -188,17 +201,17 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
 const resourceExplained = (name: string, known: Known): Explanation => {
   const { allocations, at } = known.snapshot
   const all = allocations.filter(({ resource }) => resource === name).toSorted(byAge)
-  const waiting = all.filter(isWaiting)
+  const acquiring = all.filter(isWaiting)
   const live = all.filter((one) => one.state === "live" || one.state === "releasing")
   return {
     kind: "resource",
     name,
     standing: [
-      `${counted(live.length, "use")} of ${clean(name)}, and ${counted(waiting.length, "acquisition")} not done.`,
-      waiting.length === 0 ? "Nobody waits for it." : "Acquiring it takes that long: it is not held up by others."
+      `${counted(live.length, "use")} of ${clean(name)}, and ${counted(acquiring.length, "acquisition")} not done.`,
+      acquiring.length === 0 ? "Nobody waits for it." : "Acquiring it takes that long: it is not held up by others."
     ],
     inTheWay: live.map((one) => `${placeOf(one.frame)}  has #${one.id} for ${duration(at - one.since)}${siteOf(one)}`),
-    waits: waiting.map((one) => `${placeOf(one.frame)}  for ${duration(at - one.since)}${siteOf(one)}`),
+    waits: waiting(acquiring, at),
     hint: hintOf(known, "shared", name)
   }
 }
@@ -218,6 +231,7 @@ export const explain = (name: string, known: Known): ReadonlyArray<Explanation> 
         .map((budget) => budgetExplained(frame, budget, known))
     ),
     ...frames.filter((frame) => isMeant(frame) && !isPoolFrame(frame)).map((frame) => frameExplained(frame, known))
+      .toSorted((a, b) => b.waits.length - a.waits.length)
   ]
   if (found.length > 0) return found
   const isResource = resources.some(({ resource }) => resource === name) ||
@@ -226,6 +240,16 @@ export const explain = (name: string, known: Known): ReadonlyArray<Explanation> 
 }
 
 const listed = 10
+
+/** Many frames may have the name: those that wait come first. */
+const printed = 3
+
+/** As all of them are printed. */
+export const render = (all: ReadonlyArray<Explanation>): string => {
+  const left = all.length - printed
+  const texts = all.slice(0, printed).map((one) => toText(one).join("\n"))
+  return [...texts, ...(left > 0 ? [`… and ${number(left)} more that have the name`] : [])].join("\n\n")
+}
 
 /** As it is printed. */
 export const toText = (explanation: Explanation): ReadonlyArray<string> => {
