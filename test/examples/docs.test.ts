@@ -63,7 +63,7 @@ beforeAll(() => {
     },
     include: ["*.ts"],
     exclude: [],
-    references: ["core", "node", "testing"].map((name) => ({ path: `../../../packages/${name}` }))
+    references: ["core", "node", "inspector", "testing"].map((name) => ({ path: `../../../packages/${name}` }))
   }
   writeFileSync(join(generated, "tsconfig.json"), JSON.stringify(tsconfig, null, 2))
 })

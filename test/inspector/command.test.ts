@@ -199,7 +199,7 @@ Who has it:
   test("tells of a frame what it waits for, and of a budget who has it", async () => {
     const frame = await said("why request -p shop")
     expect(frame).toMatch(
-      /^server\/request {2}\(frame\)\n {2}The frame server\/request is open, since .* with no deadline/
+      /^server\/request {2}\(frame\)\n {2}The frame server\/request is open, was opened .* ago, and has no deadline/
     )
     expect(frame).toMatch(/What it waits for:\n {2}it waits for one of the pool connection for .*\nIn its way:/)
     expect(frame).toMatch(/\n {2}server\/report {2}has had connection for /)

@@ -114,6 +114,23 @@ const poolExplained = (pool: PoolState, known: Known): Explanation => {
 
 // Budgets.
 
+/** Who has how much of it, the largest share first; those of one kind in one frame are on one line. */
+const holding = (holders: ReadonlyArray<AllocationState>, unit: string, at: number): ReadonlyArray<string> =>
+  Array.from(
+    groups(holders, (one) => `${one.frame}\n${one.resource}\n${siteOf(one)}`).values(),
+    (same) => {
+      const first = same[0]!
+      const amount = same.reduce((sum, { cost }) => sum + cost[unit]!, 0)
+      const what = `${number(amount)} with ${
+        same.length === 1
+          ? `${clean(first.resource)} #${first.id}`
+          : `${number(same.length)} of ${clean(first.resource)}`
+      }`
+      const since = `${same.length === 1 ? "" : ", the first"} for ${duration(at - first.since)}`
+      return { amount, line: `${placeOf(first.frame)}  has ${what}${since}${siteOf(first)}` }
+    }
+  ).toSorted((a, b) => b.amount - a.amount).map(({ line }) => line)
+
 const budgetExplained = (frame: FrameState, budget: BudgetState, known: Known): Explanation => {
   const { allocations, at, frames } = known.snapshot
   const { highWaterMark, limit, unit, used } = budget
@@ -121,7 +138,7 @@ const budgetExplained = (frame: FrameState, budget: BudgetState, known: Known): 
   for (const { id, parent } of frames) if (parent !== null && inside.has(parent)) inside.add(id)
   const holders = allocations
     .filter(({ cost, frameId }) => inside.has(frameId) && (cost[unit] ?? 0) > 0)
-    .toSorted((a, b) => b.cost[unit]! - a.cost[unit]! || byAge(a, b))
+    .toSorted(byAge)
   const left = limit! - used
   return {
     kind: "budget",
@@ -133,10 +150,7 @@ const budgetExplained = (frame: FrameState, budget: BudgetState, known: Known): 
         ? "It is used up: who needs more waits, or is refused, until some of it is given back."
         : "Who needs more than what is left waits, or is refused, until some of it is given back."
     ],
-    inTheWay: holders.map((one) =>
-      `${placeOf(one.frame)}  has ${number(one.cost[unit]!)} with ${clean(one.resource)} #${one.id} for ` +
-      `${duration(at - one.since)}${siteOf(one)}`
-    ),
+    inTheWay: holding(holders, unit, at),
     waits: known.contention.waits.filter(({ resource }) => resource === unit).map(edgeLine),
     hint: hintOf(known, "budget", unit, frame.path)
   }
@@ -149,7 +163,7 @@ const deadlineOf = ({ deadline }: FrameState, at: number): string =>
     ? "no deadline"
     : deadline >= at
     ? `${duration(deadline - at)} left to its deadline`
-    : `its deadline passed ${duration(at - deadline)} ago`
+    : `a deadline that passed ${duration(at - deadline)} ago`
 
 const phases = { open: "is open", expired: "has expired", closing: "is closing", closed: "is closed" }
 
@@ -171,10 +185,12 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
     kind: "frame",
     name: frame.path,
     standing: [
-      `The frame ${placeOf(frame.path)} ${phases[frame.phase]}, since ${duration(at - frame.openedAt)}, with ` +
+      `The frame ${placeOf(frame.path)} ${phases[frame.phase]}, was opened ${
+        duration(at - frame.openedAt)
+      } ago, and has ` +
       `${deadlineOf(frame, at)}; it holds ${counted(held.length, "resource")}, and ${counted(inner.length, "frame")} ` +
       `in it ${inner.length === 1 ? "is" : "are"} open.`,
-      ...(acquiring.length + edges.length === 0
+      ...(acquiring.length + edges.length + releasing.length === 0
         ? ["It waits for no resource that is known of: what it does itself, the program knows."]
         : []),
       ...releasing.map((one) => `The release of ${clean(one.resource)} #${one.id} is not done.`)
