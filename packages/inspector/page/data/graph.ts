@@ -187,7 +187,7 @@ const waitsOfWaiters = (snapshot: Snapshot, waiters: ReadonlyArray<WaiterState>)
 
 /** Who waits for whom: as the program reports it, or else as far as a snapshot alone tells it. */
 export const waitsOf = (snapshot: Snapshot, contention: Contention | null): ReadonlyArray<Edge> => {
-  if (contention !== null) return contention.waits
+  if (contention !== null && contention.waits.length > 0) return contention.waits
   if (snapshot.waiters !== undefined) return waitsOfWaiters(snapshot, snapshot.waiters)
   return snapshot.pools.filter((pool) => pool.waiting > 0).flatMap((pool) => {
     const holders = new Set(

@@ -38,7 +38,6 @@ interface Placed {
   readonly path: string
   readonly depth: number
   readonly lane: Lane
-  readonly first: boolean
   readonly lanes: number
   readonly y: number
   readonly height: number
@@ -56,13 +55,18 @@ export const place = (timeline: Timeline): Layout => {
   const density = densityOf(lanes)
   const placed: Array<Placed> = []
   let y = axisHeight + 6
+<<<<<<< HEAD
   for (const { depth, lanes, path } of timeline.tracks) {
     lanes.forEach((lane, index) => {
+=======
+  for (const { depth, lanes, path } of tracks) {
+    for (const lane of lanes) {
+>>>>>>> 4cf15ba (The page, told in words and pictures, and before a real program with 10,000 live allocations)
       const rows = Math.min(density.rows, lane.rows)
       const height = density.bar + (rows === 0 ? 0 : rows * density.row + 2)
-      placed.push({ path, depth, lane, first: index === 0, lanes: lanes.length, y, height })
+      placed.push({ path, depth, lane, lanes: lanes.length, y, height })
       y += height + density.gap
-    })
+    }
     y += 6
   }
   return { placed, density, height: y + 8 }

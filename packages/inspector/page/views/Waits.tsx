@@ -5,7 +5,7 @@ import { layout, nodeHeight, nodeWidth, waitsOf } from "../data/graph.ts"
 import type { Graph, GraphEdge, GraphNode } from "../data/graph.ts"
 import { query, shown, view } from "../data/store.ts"
 import { wordsOf } from "../data/tree.ts"
-import type { Edge, Subject } from "../data/wire.ts"
+import type { Contention, Edge, Subject } from "../data/wire.ts"
 import { Empty } from "../parts/Empty.tsx"
 import { Meter, pressure } from "../parts/Meter.tsx"
 
@@ -216,6 +216,8 @@ const SubjectCard = ({ subject }: { readonly subject: Subject }) => {
   )
 }
 
+const spanOf = ({ at, from }: Contention): string => at > from ? `over the last ${duration(at - from)}` : "now"
+
 export const Waits = () => {
   const current = shown.value
   const words = wordsOf(query.value)
@@ -252,8 +254,7 @@ export const Waits = () => {
       {subjects.length > 0 && (
         <>
           <h2>
-            Where it waits{" "}
-            <span class="quiet">over the last {duration(current.contention!.at - current.contention!.from)}</span>
+            Where it waits <span class="quiet">{spanOf(current.contention!)}</span>
           </h2>
           <div class="cards broad">
             {subjects.slice(0, 60).map((subject) => (
