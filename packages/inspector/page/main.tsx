@@ -118,6 +118,12 @@ const App = () => {
   )
 }
 
+// Who points and clicks has not chosen what the next key belongs to: the space bar still pauses.
+document.addEventListener("click", (event) => {
+  const button = event.detail > 0 && event.target instanceof Element ? event.target.closest("button") : null
+  if (button !== null && button.closest("dialog") === null) button.blur()
+})
+
 document.addEventListener("dragover", (event) => event.preventDefault())
 document.addEventListener("drop", (event) => {
   event.preventDefault()

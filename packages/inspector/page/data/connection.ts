@@ -1,9 +1,21 @@
 /** Talks with the program: asks for what is shown as often as it can bear, listens to what happens, and tries again. */
-import { signal } from "@preact/signals"
+import { effect, signal, untracked } from "@preact/signals"
 import { wrongWithSnapshot } from "./check.ts"
 import { listen } from "./sse.ts"
 import type { Message } from "./sse.ts"
-import { contention, forget, info, loaded, takeAllLeaks, takeEvents, takeLeaks, takeSnapshot, view } from "./store.ts"
+import {
+  connected,
+  contention,
+  forget,
+  info,
+  loaded,
+  takeAllLeaks,
+  takeEvents,
+  takeLeaks,
+  takeSnapshot,
+  tick,
+  view
+} from "./store.ts"
 import type { Contention, Control, Event, Info, Leak, Snapshot } from "./wire.ts"
 
 /** How the program is reached. */
@@ -18,6 +30,10 @@ export type Status =
   | { readonly is: "alone" }
 
 export const status = signal<Status>({ is: "connecting" })
+effect(() => {
+  connected.value = status.value.is === "live"
+  untracked(tick)
+})
 
 /** What a reader has to know about how the events come. */
 export const listening = signal(false)

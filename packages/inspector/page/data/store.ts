@@ -50,8 +50,12 @@ export const shownSnapshot = computed(() => shown.value?.snapshot ?? null)
 export const shownLeaks = computed(() => shown.value?.leaks ?? [])
 export const shownInfo = computed(() => loaded.value === null ? info.value : loaded.value.shown.info)
 export const paused = computed(() => frozen.value !== null)
-/** Does what is shown change by itself? */
-export const moving = computed(() => loaded.value === null && frozen.value === null && live.value !== null)
+/** Does the program answer? */
+export const connected = signal(false)
+/** Does what is shown change by itself? What nobody hears of any more stays as old as it was. */
+export const moving = computed(() =>
+  connected.value && loaded.value === null && frozen.value === null && live.value !== null
+)
 
 export const view = signal<View>("tree")
 export const query = signal("")

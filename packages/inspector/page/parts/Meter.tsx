@@ -36,4 +36,4 @@ export const Meter = ({ label, mark, of, parts }: MeterProps) => (
 )
 
 /** From 0 to 1, as a class of color. */
-export const pressure = (fill: number): string => fill >= 0.95 ? "full" : fill >= 0.8 ? "tight" : "used"
+export const pressure = (fill: number): string => fill >= 0.995 ? "full" : fill >= 0.85 ? "tight" : "used"

@@ -49,19 +49,22 @@ export interface Layout {
   readonly height: number
 }
 
-export const place = (timeline: Timeline): Layout => {
-  let lanes = 0
-  for (const track of timeline.tracks) lanes += track.lanes.length
-  const density = densityOf(lanes)
+/** A lane without a frame in sight takes no room. */
+const isSeen = (from: number, to: number) => ({ frames }: Lane): boolean =>
+  frames.some((frame) => frame.start <= to && frame.end >= from)
+
+export const place = (timeline: Timeline, from: number, to: number): Layout => {
+  const tracks = timeline.tracks.map(({ depth, lanes, path }) => ({
+    depth,
+    path,
+    lanes: lanes.filter(isSeen(from, to))
+  }))
+    .filter(({ lanes }) => lanes.length > 0)
+  const density = densityOf(tracks.reduce((sum, { lanes }) => sum + lanes.length, 0))
   const placed: Array<Placed> = []
   let y = axisHeight + 6
-<<<<<<< HEAD
-  for (const { depth, lanes, path } of timeline.tracks) {
-    lanes.forEach((lane, index) => {
-=======
   for (const { depth, lanes, path } of tracks) {
     for (const lane of lanes) {
->>>>>>> 4cf15ba (The page, told in words and pictures, and before a real program with 10,000 live allocations)
       const rows = Math.min(density.rows, lane.rows)
       const height = density.bar + (rows === 0 ? 0 : rows * density.row + 2)
       placed.push({ path, depth, lane, lanes: lanes.length, y, height })
@@ -273,8 +276,13 @@ export class Painter {
     if (end < view.from || span.asked > view.to) return
     const y = top + Math.min(span.row, density.rows - 1) * density.row
     const height = Math.max(1, density.row - 1)
-    if (view.matches !== null) {
-      context.globalAlpha = frameMatches || view.matches(`${span.resource} #${span.id}`) ? 1 : 0.12
+    // What was not searched for is opaque, too: where many lie over each other they would shine through.
+    context.globalAlpha = 1
+    if (view.matches !== null && !frameMatches && !view.matches(`${span.resource} #${span.id}`)) {
+      context.fillStyle = color("line")
+      const x = Math.max(this.x(span.asked), this.gutter)
+      context.fillRect(x, y, Math.max(Math.min(this.x(end), view.width) - x, 1), height)
+      return
     }
     const here = Math.min(span.start, end)
     if (here > span.asked) {

@@ -36,7 +36,7 @@ const matches = (text: string): boolean => {
 const canControl = (): boolean => loaded.value === null && shownInfo.value?.control === true
 
 const poolParts = (pool: PoolState) => [
-  { name: `${pool.used} in use`, value: pool.used, kind: pressure(pool.max === 0 ? 0 : pool.used / pool.max) },
+  { name: `${pool.used} in use`, value: pool.used, kind: pool.waiting > 0 ? "full" : "used" },
   { name: `${pool.busy} being reset or checked`, value: pool.busy, kind: "busy" },
   { name: `${pool.creating} being created`, value: pool.creating, kind: "creating" },
   { name: `${pool.idle} idle`, value: pool.idle, kind: "idle" }

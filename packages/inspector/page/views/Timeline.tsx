@@ -8,7 +8,7 @@ import { Icon } from "../parts/Icon.tsx"
 import { color, hueOf, theme } from "../theme.ts"
 import { gutterOf, hit, Painter, paintOverview, place } from "../timeline/draw.ts"
 import type { Hit, Layout, Viewport } from "../timeline/draw.ts"
-import type { Timeline as Model } from "../timeline/model.ts"
+import type { AllocationSpan, Timeline as Model } from "../timeline/model.ts"
 import { chosen, end, follow, pan, range, span, windowNow, zoom } from "../timeline/state.ts"
 import { reveal, treeIndex } from "./treeState.ts"
 
@@ -83,7 +83,7 @@ class Stage {
 
   private draw(model: Model, view: Viewport): void {
     this.view = view
-    this.layout = place(model)
+    this.layout = place(model, view.from, view.to)
     const tall = `${Math.max(view.height, this.layout.height)}px`
     if (this.spacer.style.height !== tall) this.spacer.style.height = tall
     new Painter(penOf(this.canvas, view.width, view.height), view).paint(this.layout)
@@ -106,6 +106,13 @@ class Stage {
     brush.style.left = `${left}px`
     brush.style.width = `${Math.max(4, right - left)}px`
   }
+}
+
+const sayOf = ({ asked, end, failed, start }: AllocationSpan, now: number): string => {
+  const until = Math.min(end, now)
+  const wait = duration(Math.min(start, until) - asked)
+  if (start > until) return failed ? `failed after ${wait}` : end === Infinity ? `waits for ${wait}` : `waited ${wait}`
+  return `${start > asked ? `acquired in ${wait}, ` : ""}held ${duration(until - start)}`
 }
 
 const Tip = () => {
@@ -138,13 +145,7 @@ const Tip = () => {
             <span class={`mark hue-${hueOf(allocation.resource)}`} /> {allocation.resource}{" "}
             {allocation.id > 0 && <span class="quiet">#{allocation.id}</span>}
             <br />
-            {allocation.start > allocation.asked &&
-              `waited ${duration(Math.min(allocation.start, allocation.end, now) - allocation.asked)}`}
-            {allocation.failed && ", and failed"}
-            {allocation.start < Infinity &&
-              `${allocation.start > allocation.asked ? ", then " : ""}held ${
-                duration(Math.min(allocation.end, now) - allocation.start)
-              }`}
+            {sayOf(allocation, now)}
           </p>
         )}
       {lives && <p class="quiet">Click to see it in the tree</p>}

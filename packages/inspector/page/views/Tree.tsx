@@ -100,7 +100,13 @@ const Name = ({ leaking, row }: { readonly row: Row; readonly leaking: boolean }
       return (
         <span role="gridcell" class="name">
           {caret}
-          <span class={row.of === "frames" ? "mark frame many" : `mark many hue-${hueOf(row.name)}`} />
+          <span
+            class={row.of === "frames"
+              ? "mark frame many"
+              : grouping.value === "callSite"
+              ? "mark many"
+              : `mark many hue-${hueOf(row.name)}`}
+          />
           <span class="clip">{grouping.value === "callSite" ? siteTail(row.name) : row.name}</span>
           <span class="tag count">× {count(row.count)}</span>
           {row.of === "frames" && row.totals.allocations > 0 && (
