@@ -1,7 +1,7 @@
 import { Allocation, Budget, ResourceDefinition, ResourceManager, ResourcePool, TimeFrame } from "@chronovyan/core"
 import { Explore, Sweep } from "@chronovyan/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Logger, Scope } from "effect"
 import type { Context } from "effect"
 import { tagOf } from "./fixtures.ts"
 
@@ -108,10 +108,13 @@ const inFrame = ({ context, frame }: World, program: Program): Effect.Effect<unk
     unknown
   >
 
+/** Watches the orders as well, and keeps what it sees to itself. */
+const quietManager = Layer.provide(ResourceManager.layer({ watchOrders: true }), Logger.layer([]))
+
 const setupFor = (operation: Operation) =>
   Effect.gen(function*() {
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
-    const context = yield* Layer.buildWithScope(ResourceManager.layer(), scope)
+    const context = yield* Layer.buildWithScope(quietManager, scope)
     const made = Effect.gen(function*() {
       const frame = yield* TimeFrame.make({ name: "f", budget: { u: 1 }, exhausted: "wait" })
       const pool = yield* ResourcePool.make(Item, { max: 1 })

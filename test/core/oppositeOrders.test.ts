@@ -325,6 +325,33 @@ describe("A gate that lets both through is none:", () => {
     ))
 })
 
+describe("Part of a budget", () => {
+  it.effect("is a gate for those who can not have theirs at once", () =>
+    watched(
+      () =>
+        Effect.gen(function*() {
+          const told = yield* listen
+          const [a, b] = [yield* pool("a"), yield* write("b")]
+          const through = (amount: number) => {
+            const Some = ResourceDefinition.temporal("some", {
+              cost: () => ({ units: amount }),
+              acquire: () => Effect.void
+            })
+            return (body: Effect.Effect<unknown, unknown, any>) => ResourceManager.use(Some, () => body)
+          }
+          yield* through(2)(order(a, b))
+          yield* through(2)(order(b, a))
+          yield* settle
+          assert.strictEqual(told.length, 0)
+          yield* through(1)(order(a, b))
+          yield* settle
+          assert.strictEqual(told.length, 1)
+        }),
+      undefined,
+      { budget: { units: 3 }, exhausted: "wait" }
+    ))
+})
+
 describe("Turns to read", () => {
   it.effect("are told of only when somebody writes: that is who readers wait for", () =>
     watched(() =>

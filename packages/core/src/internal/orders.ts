@@ -96,15 +96,11 @@ export const chargesOf = (ledgers: Ledgers, cost: Cost): ReadonlyArray<Part> => 
     const amount = cost[unit]!
     if (amount === 0) continue
     const gates: Array<Gate> = []
-    let isLimited = false
-    let isReserved = false
     for (let at: Ledger | undefined = ledgers.get(unit); at !== undefined; at = at.parent) {
-      isReserved ||= at.reserved > 0
       if (at.refills || at.limit === unlimited) continue
-      isLimited = true
-      if (!isReserved) gates.push({ of: at, amount, capacity: at.limit })
+      gates.push({ of: at, amount, capacity: at.limit })
     }
-    if (isLimited) parts.push({ kind: "budget", name: unit, gates })
+    if (gates.length > 0) parts.push({ kind: "budget", name: unit, gates })
   }
   return parts
 }
@@ -177,7 +173,7 @@ class Orders {
     const pair = this.pairOf(isForth ? `${heldKey}\n${key}` : `${key}\n${heldKey}`)
     if (pair === undefined || pair.isTold) return
     const [same, opposite] = isForth ? [pair.forth, pair.back] : [pair.back, pair.forth]
-    const gates = this.gatesOf(held.filter((other) => other !== hold && keyOf(other.part) !== key))
+    const gates = this.gatesOf(held.filter((other) => other !== hold))
     const isKnown = same.some((seen) => covers(seen, hold.part.kind, part.kind, gates))
     if (isKnown && !pair.awaitsWriter) return
     const seen: Sighting = { gates, order: this.orderOf(hold, part, asker) }
