@@ -111,10 +111,10 @@ const inFrame = ({ context, frame }: World, program: Program): Effect.Effect<unk
 /** Watches the orders as well, and keeps what it sees to itself. */
 const quietManager = Layer.provide(ResourceManager.layer({ watchOrders: true }), Logger.layer([]))
 
-const setupFor = (operation: Operation) =>
+const setupFor = (operation: Operation, manager = ResourceManager.layer()) =>
   Effect.gen(function*() {
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
-    const context = yield* Layer.buildWithScope(quietManager, scope)
+    const context = yield* Layer.buildWithScope(manager, scope)
     const made = Effect.gen(function*() {
       const frame = yield* TimeFrame.make({ name: "f", budget: { u: 1 }, exhausted: "wait" })
       const pool = yield* ResourcePool.make(Item, { max: 1 })
@@ -199,7 +199,7 @@ describe("In whatever order they go on, and whoever is interrupted, nobody is st
           })
         const scenario = Explore.make<World>({
           name: operation.name,
-          setup: setupFor(operation),
+          setup: setupFor(operation, quietManager),
           fibers: (world) => ({
             one: one(world, operation.body(world)),
             other: one(world, operation.body(world)),
@@ -209,7 +209,7 @@ describe("In whatever order they go on, and whoever is interrupted, nobody is st
           settle: "2 minutes"
         })
         const report = yield* Explore.run(scenario, {
-          strategies: [Explore.exhaustive({ preemptions: 1, schedules: 60 }), Explore.random({ schedules: 40 })]
+          strategies: [Explore.exhaustive({ preemptions: 1, schedules: 40 }), Explore.random({ schedules: 30 })]
         })
         const { failure } = report
         assert.strictEqual(failure === undefined ? "" : new Explore.ExploreFailure({ report }).message, "")
