@@ -46,7 +46,8 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     "door",
     ["internal/access", "internal/trace"],
     ["internal/allocation"],
-    ["internal/allocate", "internal/handle"],
+    ["internal/handle", "internal/temporal"],
+    ["internal/allocate"],
     ["Allocation"]
   ],
   [
@@ -59,7 +60,7 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     "pooling",
     ["internal/aside", "internal/changes", "internal/codel", "internal/poolOptions", "internal/poolStats"],
     ["internal/lease"],
-    ["internal/borrow", "internal/poolItem", "internal/poolQuota"],
+    ["internal/borrow", "internal/places", "internal/poolItem", "internal/poolQuota"],
     ["internal/poolGrowth", "internal/poolReport", "internal/poolStock"],
     ["internal/poolCare", "internal/poolWait"],
     ["internal/poolAdmission"],

@@ -122,11 +122,10 @@ describe("Those who wait for a pool are shown", () => {
       const seen = yield* snapshot
       const [waiter] = seen.waiters
       assert.deepInclude(waiter, { fiber: fibers[1]!.id, frame: `fiber #${fibers[1]!.id}`, frameId: null, position: 0 })
-      assert.isUndefined(waiter?.allocation)
-      const text = Snapshot.render(seen)
+      assert.strictEqual(waiter?.allocation, seen.allocations.find(({ state }) => state === "acquiring")?.id)
       assert.match(
-        text,
-        /\n {6}└─ fiber #\d+ {2}waiting for 20 ms, next in line$/
+        Snapshot.render(seen),
+        /\n {6}├─ db #\d+ {2}used 20 ms {2}by fiber #\d+\n {6}├─ db #\d+ {2}waiting for 20 ms, next in line {2}by fiber #\d+\n/
       )
       yield* Fiber.interruptAll(fibers)
     }).pipe(TimeFrame.run({ name: "server" }), managed()))

@@ -56,7 +56,7 @@ describe("The screen", () => {
         "connection  pool         0     1     0         5.5       0     0",
         "",
         "HELD LONGEST   FRAME       FOR    FROM",
-        "connection #2  test/first  2.0 s  -"
+        "connection #3  test/first  2.0 s  -"
       ])
       const plain = line({ info, address: "http://127.0.0.1:1", before, now, leaks: [] })
       assert.include(plain, "1 waiting  |  connection 1/1 used 1 waiting 5.5/s")

@@ -432,6 +432,9 @@ const frameLine = (frame: FrameState, at: number, about: string): string => {
 
 const verbs = { charged: "charged for", acquiring: "acquiring for", live: "held", releasing: "releasing for" }
 
+/** One outside of frames is shown with the pool that it borrowed from. */
+const borrower = ({ frame }: AllocationState): string => frame.startsWith("fiber #") ? `  by ${text(frame)}` : ""
+
 const allocationLine = (allocation: AllocationState, at: number, waiter: WaiterState | undefined): string => {
   const isUsed = allocation.share && allocation.state === "live"
   const verb = waiter !== undefined ? "waiting for" : isUsed ? "used" : verbs[allocation.state]
@@ -441,7 +444,7 @@ const allocationLine = (allocation: AllocationState, at: number, waiter: WaiterS
   const site = allocation.callSite === undefined ? "" : `  at ${text(allocation.callSite)}`
   const collected = allocation.collected === true ? "  handle collected" : ""
   return `${text(allocation.resource)} #${allocation.id}  ${verb} ${duration(at - allocation.since)}${before}` +
-    `${list(cost)}${origin}${collected}${abandoned(allocation)}${site}`
+    `${list(cost)}${borrower(allocation)}${origin}${collected}${abandoned(allocation)}${site}`
 }
 
 interface Node {

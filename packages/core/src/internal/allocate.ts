@@ -13,7 +13,6 @@ import { FrameClosed, InvalidParams } from "../ResourceError.ts"
 import type { BudgetExceeded } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { mayRefuse, refuseAcquisition } from "./admission.ts"
-import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { chargeOrWait } from "./budgetWait.ts"
 import type { Site } from "./callSite.ts"
@@ -21,6 +20,7 @@ import type { Definition } from "./definition.ts"
 import { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
 import { inFrame } from "./run.ts"
+import { Temporal } from "./temporal.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 export type Refused = Exit.Exit<never, InvalidParams | BudgetExceeded | FrameClosed>

@@ -7,7 +7,6 @@ import * as Cost from "../Cost.ts"
 import { mayRefuse, refuseAcquisition } from "./admission.ts"
 import { acquisitionOf, decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore } from "./allocate.ts"
-import { Temporal } from "./allocation.ts"
 import type { Allocation } from "./allocation.ts"
 import { borrowIn } from "./borrow.ts"
 import { chargeOrWait } from "./budgetWait.ts"
@@ -16,6 +15,7 @@ import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { refund } from "./ledger.ts"
 import { shareIn } from "./share.ts"
+import { Temporal } from "./temporal.ts"
 
 interface Prepared {
   readonly definition: Definition

@@ -12,12 +12,11 @@
  * `idle` if and only if it can be lent. Nobody waits while an item is in `idle`, unless the pool is suspended.
  */
 import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { zero } from "../Cost.ts"
 import type { Cost } from "../Cost.ts"
-import { TimeFrame } from "../TimeFrame.ts"
 import { Changes } from "./changes.ts"
 import { chargeTo } from "./charging.ts"
 import type { Held, Waiter } from "./deadlock.ts"
@@ -30,6 +29,7 @@ import type { Condition, Lease, Place } from "./lease.ts"
 import { LinkedList } from "./list.ts"
 import { ordersOf } from "./orders.ts"
 import type { Owned } from "./owned.ts"
+import { Places } from "./places.ts"
 import { Admission } from "./poolAdmission.ts"
 import type { Admitting } from "./poolAdmission.ts"
 import { Care } from "./poolCare.ts"
@@ -41,7 +41,6 @@ import { closed } from "./poolReport.ts"
 import { Claims, Counts, countWait } from "./poolStats.ts"
 import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
-import { Priority } from "./queue.ts"
 import type { Queue } from "./queue.ts"
 import type { Recent } from "./recent.ts"
 import type { Registry } from "./registry.ts"
@@ -90,8 +89,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   previous: Sharing | undefined = undefined
   next: Sharing | undefined = undefined
   isIdling = false
-  private lastContext: Context.Context<never> | undefined = undefined
-  private lastPlace: Place = { frame: undefined, priority: 0 }
+  private readonly places = new Places()
   protected readonly admission: Admission
   protected readonly queue: Queue<Lease>
   protected readonly growth: Growth
@@ -179,13 +177,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     return this.quota !== undefined && this.total < this.size.max ? this.quota : this
   }
 
-  /** Most borrowers come from one place: looked up once, it is known until another one comes. */
   placeIn(context: Context.Context<never>): Place {
-    if (context === this.lastContext) return this.lastPlace
-    const frame = Context.getOrUndefined(context, TimeFrame) as Frame | undefined
-    this.lastContext = context
-    const priority = Context.get(context, Priority)
-    return this.lastPlace = { frame, priority: Number.isFinite(priority) ? priority : 0 }
+    return this.places.of(context)
   }
 
   /** All borrows. */
@@ -226,14 +219,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   private isFit(item: Item, now: number): boolean {
-    return now < item.expiresAt && !this.isDoubtful(item, now)
-  }
-
-  /** Has it to prove that it is good? */
-  private isDoubtful(item: Item, now: number): boolean {
-    const { validate, validateAfter } = this.config
-    if (validate === undefined || item.users > 0) return false
-    return item.isInDoubt || now - item.checkedAt >= validateAfter
+    return now < item.expiresAt && !item.isDoubtful(this.config, now)
   }
 
   /** Nothing can be handed over at once, or only after a closer look. */
@@ -408,7 +394,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (first === undefined || this.isSuspended) return this.pass(item, now)
     // Others that share the room may have waited for longer.
     if (item.users === 0 && this.quota?.isOwed(this, this.oldestSince) === true) return this.stock.end(item)
-    if (isProven || !this.isDoubtful(item, now)) return this.pass(item, now)
+    if (isProven || !item.isDoubtful(this.config, now)) return this.pass(item, now)
     this.checks++
     this.stock.check(item, this.config.validateTimeout, (isGood) => {
       this.checks--

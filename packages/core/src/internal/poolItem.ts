@@ -22,12 +22,13 @@ import * as EffectPool from "effect/Pool"
 import { PreventSchedulerYield as PreventYield } from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { allocateIn } from "./allocate.ts"
-import type { Temporal } from "./allocation.ts"
 import type { RunningAside } from "./aside.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Lease, Lent } from "./lease.ts"
+import type { PoolConfig } from "./poolOptions.ts"
 import { Line } from "./queue.ts"
+import type { Temporal } from "./temporal.ts"
 
 /** A place for the life of an item: a Scope that Effect's Pool owns. */
 class Slot {
@@ -93,6 +94,12 @@ export class Item implements Lent {
 
   constructor(knownFailures: number) {
     this.knownFailures = knownFailures
+  }
+
+  /** Has it to prove that it is good? */
+  isDoubtful({ validate, validateAfter }: PoolConfig, now: number): boolean {
+    if (validate === undefined || this.users > 0) return false
+    return this.isInDoubt || now - this.checkedAt >= validateAfter
   }
 
   isLendable(now: number): boolean {

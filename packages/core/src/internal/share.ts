@@ -8,12 +8,12 @@ import { Turn } from "./access.ts"
 import { decode, deliver, frameOf, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Refused, Restore, Use } from "./allocate.ts"
 import { Allocation } from "./allocation.ts"
-import type { Temporal } from "./allocation.ts"
 import type { Site } from "./callSite.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Root } from "./root.ts"
 import { SharedValue, valueOf, valuesIn } from "./sharedValue.ts"
+import type { Temporal } from "./temporal.ts"
 
 export class Share<A = any> extends Allocation<A> {
   shared: SharedValue | undefined = undefined
