@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, globSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { arrows, floors, maximumLines } from "./floors.ts"
@@ -119,6 +119,17 @@ describe("every package", () => {
         return lines <= maximumLines ? [] : `${source.path} has ${lines} lines of code: split it by concept.`
       })
     )
+  })
+
+  test(`keeps the files of its page under ${maximumLines} lines of code`, () => {
+    const files = globSync("packages/*/page/**/*.{ts,tsx}", { cwd: root })
+    expect(files.length).toBeGreaterThan(0)
+    expectNone(files.flatMap((file) => {
+      const lines = readFileSync(join(root, file), "utf8").split("\n").filter((line) =>
+        !/^\s*(\/\/|\/?\*|$)/.test(line)
+      )
+      return lines.length <= maximumLines ? [] : `${file} has ${lines.length} lines of code: split it by concept.`
+    }))
   })
 
   test("writes the extension .ts in local imports", () => {

@@ -1,7 +1,7 @@
 /** A real program with 10,000 live allocations, which is inspected by its own endpoint. */
 import { ResourceDefinition, ResourceManager, ResourcePool, TimeFrame } from "@chronovyan/core"
 import { Inspector } from "@chronovyan/inspector"
-import { Effect, Layer, ManagedRuntime, Schema } from "effect"
+import { Effect, Layer, Logger, ManagedRuntime, Schema } from "effect"
 
 const TemporalBuffer = ResourceDefinition.temporal("temporal_buffer", {
   params: Schema.Int,
@@ -42,7 +42,10 @@ export interface LiveProgram extends AsyncDisposable {
 
 export const startLive = async (options: Partial<Inspector.Options>): Promise<LiveProgram> => {
   const runtime = ManagedRuntime.make(
-    Inspector.layer({ name: "live", announce: false, ...options }).pipe(Layer.provideMerge(ResourceManager.layer()))
+    Inspector.layer({ name: "live", announce: false, ...options }).pipe(
+      Layer.provideMerge(ResourceManager.layer()),
+      Layer.provideMerge(Logger.layer([]))
+    )
   )
   const url = `${await runtime.runPromise(Inspector.address)}/`
   runtime.runFork(server)

@@ -99,11 +99,13 @@ export const control = async (command: Control): Promise<string> => {
 
 const sleep = (millis: number, until: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, millis)
-    until.addEventListener("abort", () => {
+    const done = (): void => {
       clearTimeout(timer)
+      until.removeEventListener("abort", done)
       resolve()
-    }, { once: true })
+    }
+    const timer = setTimeout(done, millis)
+    until.addEventListener("abort", done)
   })
 
 /** Ends whatever pause there is. */
@@ -209,6 +211,10 @@ const follow = async (): Promise<never> => {
   for (let failures = 0;;) {
     if (status.value.is === "live") {
       const stop = new AbortController()
+      // A connection that died without a word would be listened to for ever.
+      const watch = effect(() => {
+        if (status.value.is !== "live") stop.abort()
+      })
       try {
         await listen({
           url: "api/events",
@@ -223,6 +229,7 @@ const follow = async (): Promise<never> => {
       } catch {
         // The snapshots tell whether the program is there.
       }
+      watch()
       listening.value = false
       failures++
     }

@@ -1,8 +1,9 @@
 /** How the tree is looked at. */
 import { computed, signal } from "@preact/signals"
 import { query, selected, shownSnapshot, view } from "../data/store.ts"
-import { flatten, index, pathTo } from "../data/tree.ts"
+import { flatten, pathTo } from "../data/tree.ts"
 import type { Grouping, Row, Sort } from "../data/tree.ts"
+import { index } from "../data/treeIndex.ts"
 
 export const sort = signal<Sort>("opened")
 export const descending = signal(false)
