@@ -194,6 +194,39 @@ describe("the timeline", () => {
     expect([...timeline.openFrames].length).toBe(one.snapshot().frames.length)
   })
 
+  test("tells of nothing twice, in whatever order events and snapshots come", () => {
+    const timeline = new Timeline()
+    const one = new Program(small)
+    timeline.snapshot(one.snapshot())
+    one.takeEvents()
+    const late: Array<() => void> = []
+    for (let step = 0; step < 400; step++) {
+      one.pass(100)
+      const events = one.takeEvents()
+      const tellEvents = () => events.forEach((event) => timeline.event(event))
+      const snapshot = step % 5 === 0 ? structuredClone(one.snapshot()) : undefined
+      // Either way may be slower, by a few steps
+      const slow = Math.floor(step / 50) % 2 === 0
+      if (slow) late.push(tellEvents)
+      else tellEvents()
+      if (snapshot !== undefined) {
+        if (slow) timeline.snapshot(snapshot)
+        else late.push(() => timeline.snapshot(snapshot))
+      }
+      if (step % 4 === 3 || step % 50 === 49) { for (const tell of late.splice(0)) tell() }
+    }
+    const frames = timeline.tracks.flatMap((track) => track.lanes.flatMap((lane) => lane.frames))
+    expect(frames.length).toBeGreaterThan(100)
+    expect(new Set(frames.map(({ id }) => id)).size).toBe(frames.length)
+    const spans = frames.flatMap((frame) => frame.allocations)
+    expect(new Set(spans.map(({ id }) => id)).size).toBe(spans.length)
+    timeline.snapshot(one.snapshot())
+    expect([...timeline.openFrames].length).toBe(one.snapshot().frames.length)
+    const held = timeline.tracks.flatMap((track) => track.lanes.flatMap((lane) => lane.frames))
+      .flatMap((frame) => frame.allocations).filter((span) => span.end === Infinity)
+    expect(held.length).toBe(one.live)
+  })
+
   test("forgets what ended long ago", () => {
     const timeline = new Timeline()
     const one = new Program(small)

@@ -33,7 +33,6 @@ export interface FrameSpan {
   readonly start: number
   end: number
   deadline: number
-  expiredAt: number
   readonly lane: Lane
   readonly allocations: Array<AllocationSpan>
   /** For each row, until when it is taken. */
@@ -68,6 +67,9 @@ export class Timeline {
   private byPath = new Map<string, Track>()
   private frames = new Map<number, FrameSpan>()
   private allocations = new Map<number, AllocationSpan>()
+  /** Events and snapshots come on two ways: what one has told to be over, the other may still tell of. */
+  private endedFrames = new Map<number, FrameSpan>()
+  private endedAllocations = new Map<number, AllocationSpan>()
   private root: FrameSpan | undefined
   private waits = new Map<string, AllocationSpan>()
   /** Waits have numbers of their own, below 0. */
@@ -114,20 +116,16 @@ export class Timeline {
         this.open(event.frameId, event.frame, event.at)
         return
       case "FrameEnded": {
-        const frame = this.frames.get(event.frameId) ?? this.open(event.frameId, event.frame, event.at - event.lasted)
-        this.close(frame, event.at)
+        this.close(this.open(event.frameId, event.frame, event.at - event.lasted), event.at)
         return
       }
       case "FrameExpired": {
-        const frame = this.frames.get(event.frameId)
-        if (frame !== undefined) {
-          frame.expiredAt = event.at
-          frame.deadline = Math.min(frame.deadline, event.at)
-        }
+        const frame = this.frameOf(event)
+        frame.deadline = Math.min(frame.deadline, event.at)
         return
       }
       case "Allocated": {
-        const known = this.allocations.get(event.allocation)
+        const known = this.allocations.get(event.allocation) ?? this.endedAllocations.get(event.allocation)
         if (known !== undefined) known.start = event.at
         else {this.hold(
             event.allocation,
@@ -140,14 +138,14 @@ export class Timeline {
         return
       }
       case "AcquireFailed": {
-        const span = this.allocations.get(event.allocation) ??
+        const span = this.allocations.get(event.allocation) ?? this.endedAllocations.get(event.allocation) ??
           this.hold(event.allocation, this.frameOf(event), event.resource, event.share, event.at - event.took, Infinity)
         span.failed = true
         this.give(span, event.at)
         return
       }
       case "Released": {
-        const span = this.allocations.get(event.allocation)
+        const span = this.allocations.get(event.allocation) ?? this.endedAllocations.get(event.allocation)
         if (span !== undefined) this.give(span, event.at)
         return
       }
@@ -176,7 +174,7 @@ export class Timeline {
     const open = new Set<number>()
     for (const state of frames) {
       open.add(state.id)
-      this.seeFrame(state)
+      this.seeFrame(state, at)
     }
     // What is missing has ended while nobody listened, unless it came after the snapshot was taken.
     for (const frame of this.frames.values()) {
@@ -185,7 +183,7 @@ export class Timeline {
     const held = new Set<number>()
     for (const state of allocations) {
       held.add(state.id)
-      this.seeAllocation(state)
+      this.seeAllocation(state, at)
     }
     for (const span of this.allocations.values()) {
       if (span.id > 0 && !held.has(span.id) && span.asked < at) this.give(span, at)
@@ -194,11 +192,14 @@ export class Timeline {
     if (at - this.pruned > 5000 || this.spans > mostSpans) this.prune(at)
   }
 
-  private seeFrame(state: FrameState): void {
-    const frame = this.frames.get(state.id) ?? this.open(state.id, state.path, state.openedAt)
+  private seeFrame(state: FrameState, at: number): void {
+    const ended = this.endedFrames.get(state.id)
+    // It ended after the snapshot was taken.
+    if (ended !== undefined && ended.end >= at) return
+    const frame = this.open(state.id, state.path, state.openedAt)
+    if (ended !== undefined) this.reopen(ended)
     frame.deadline = state.deadline ?? Infinity
     if (state.parent === null) this.seeRoot(frame)
-    if (state.phase === "expired" && frame.expiredAt === Infinity) frame.expiredAt = frame.deadline
   }
 
   /** Who waits without an allocation is known from snapshots only. */
@@ -227,7 +228,16 @@ export class Timeline {
     this.tracks.sort(inTreeOrder)
   }
 
-  private seeAllocation(state: AllocationState): void {
+  /** A frame of an acquisition is told of only while there is something in it. */
+  private reopen(frame: FrameSpan): void {
+    frame.end = Infinity
+    this.endedFrames.delete(frame.id)
+    this.frames.set(frame.id, frame)
+  }
+
+  private seeAllocation(state: AllocationState, at: number): void {
+    const ended = this.endedAllocations.get(state.id)
+    if (ended !== undefined && ended.end >= at && ended.frame.id === state.frameId) return
     const here = state.state === "live" || state.state === "releasing"
     const known = this.allocations.get(state.id)
     if (known === undefined) {
@@ -241,11 +251,11 @@ export class Timeline {
   }
 
   private frameOf(event: { readonly frameId: number; readonly frame: string; readonly at: number }): FrameSpan {
-    return this.frames.get(event.frameId) ?? this.open(event.frameId, event.frame, event.at)
+    return this.open(event.frameId, event.frame, event.at)
   }
 
   private open(id: number, path: string, start: number): FrameSpan {
-    const known = this.frames.get(id)
+    const known = this.frames.get(id) ?? this.endedFrames.get(id)
     if (known !== undefined) return known
     if (start < this.from) this.from = Math.max(start, this.at - kept)
     const track = this.trackOf(path)
@@ -257,7 +267,6 @@ export class Timeline {
       start,
       end: Infinity,
       deadline: Infinity,
-      expiredAt: Infinity,
       lane,
       allocations: [],
       rows: [],
@@ -283,6 +292,7 @@ export class Timeline {
   private close(frame: FrameSpan, at: number): void {
     frame.end = at
     this.frames.delete(frame.id)
+    this.endedFrames.set(frame.id, frame)
   }
 
   private hold(
@@ -308,6 +318,7 @@ export class Timeline {
     span.end = at
     span.frame.rows[span.row] = at
     this.allocations.delete(span.id)
+    this.endedAllocations.set(span.id, span)
   }
 
   private prune(at: number): void {
@@ -324,6 +335,8 @@ export class Timeline {
 
   private pruneBefore(limit: number): void {
     let spans = 0
+    for (const [id, { end }] of this.endedFrames) if (end < limit) this.endedFrames.delete(id)
+    for (const [id, { end }] of this.endedAllocations) if (end < limit) this.endedAllocations.delete(id)
     for (const track of this.tracks) {
       for (const lane of track.lanes) {
         const first = lane.frames.findIndex((frame) => frame.end >= limit)
