@@ -26,13 +26,12 @@ interface Density {
   readonly gap: number
 }
 
-/** Few lanes are drawn large, many small. */
-const densityOf = (lanes: number): Density =>
-  lanes <= 24
-    ? { bar: 16, row: 7, rows: 8, gap: 5 }
-    : lanes <= 100
-    ? { bar: 13, row: 4, rows: 5, gap: 3 }
-    : { bar: 4, row: 2, rows: 4, gap: 2 }
+/** From large to small. */
+const densities: ReadonlyArray<Density> = [
+  { bar: 16, row: 7, rows: 8, gap: 5 },
+  { bar: 13, row: 4, rows: 5, gap: 3 },
+  { bar: 4, row: 2, rows: 4, gap: 2 }
+]
 
 interface Placed {
   readonly path: string
@@ -53,14 +52,13 @@ export interface Layout {
 const isSeen = (from: number, to: number) => ({ frames }: Lane): boolean =>
   frames.some((frame) => frame.start <= to && frame.end >= from)
 
-export const place = (timeline: Timeline, from: number, to: number): Layout => {
-  const tracks = timeline.tracks.map(({ depth, lanes, path }) => ({
-    depth,
-    path,
-    lanes: lanes.filter(isSeen(from, to))
-  }))
-    .filter(({ lanes }) => lanes.length > 0)
-  const density = densityOf(tracks.reduce((sum, { lanes }) => sum + lanes.length, 0))
+interface Seen {
+  readonly path: string
+  readonly depth: number
+  readonly lanes: ReadonlyArray<Lane>
+}
+
+const placeAs = (tracks: ReadonlyArray<Seen>, density: Density): Layout => {
   const placed: Array<Placed> = []
   let y = axisHeight + 6
   for (const { depth, lanes, path } of tracks) {
@@ -73,6 +71,19 @@ export const place = (timeline: Timeline, from: number, to: number): Layout => {
     y += 6
   }
   return { placed, density, height: y + 8 }
+}
+
+/** As large as there is room for; what has to be scrolled in any case stays readable as long as it is not too much. */
+export const place = (timeline: Timeline, { from, height, to }: Pick<Viewport, "from" | "to" | "height">): Layout => {
+  const tracks = timeline.tracks.map(({ depth, lanes, path }) => ({
+    depth,
+    path,
+    lanes: lanes.filter(isSeen(from, to))
+  }))
+    .filter(({ lanes }) => lanes.length > 0)
+  const [large, medium, small] = densities.map((density) => placeAs(tracks, density))
+  if (large!.height <= height) return large!
+  return medium!.height <= height || medium!.placed.length <= 60 ? medium! : small!
 }
 
 const steps = [

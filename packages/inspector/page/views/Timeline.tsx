@@ -83,7 +83,7 @@ class Stage {
 
   private draw(model: Model, view: Viewport): void {
     this.view = view
-    this.layout = place(model, view.from, view.to)
+    this.layout = place(model, view)
     const tall = `${Math.max(view.height, this.layout.height)}px`
     if (this.spacer.style.height !== tall) this.spacer.style.height = tall
     new Painter(penOf(this.canvas, view.width, view.height), view).paint(this.layout)
