@@ -1,7 +1,7 @@
 /**
  * What the command shows, of programs that are as they are told to be.
  */
-import { ResourceManager, ResourcePool, Snapshot, TimeFrame } from "@chronovyan/core"
+import { ResourceDefinition, ResourceManager, ResourcePool, Snapshot, TimeFrame } from "@chronovyan/core"
 import { ContentionReport, Protocol } from "@chronovyan/inspector"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
@@ -104,6 +104,23 @@ describe("The reason", () => {
         "It is suspended: it lends nothing until it is resumed."
       )
     }).pipe(TimeFrame.run({ name: "test" }), managed))
+
+  it.effect("is who has the budget that somebody waits for", () =>
+    Effect.gen(function*() {
+      const Call = ResourceDefinition.temporal("call", { cost: () => ({ calls: 1 }), acquire: () => Effect.void })
+      const call = ResourceManager.use(Call, () => Effect.never)
+      yield* Effect.forkChild(TimeFrame.run(call, { name: "first" }), { startImmediately: true })
+      yield* Effect.forkChild(TimeFrame.run(call, { name: "second" }), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      const snapshot = yield* ResourceManager.snapshot
+      const [budget] = explain("calls", { snapshot, contention: nothing })
+      assert.deepStrictEqual(budget?.waits, ["test/second  needs 1 for 2.0 s, next in line"])
+      const [frame] = explain("second", { snapshot, contention: nothing })
+      assert.deepStrictEqual(frame?.waits, [
+        "it waits for 1 of the budget calls to acquire call for 2.0 s, next in line"
+      ])
+      assert.deepStrictEqual(frame?.inTheWay, ["test/first  has 1 with call #1 for 2.0 s"])
+    }).pipe(TimeFrame.run({ name: "test", budget: { calls: 1 }, exhausted: "wait" }), managed))
 
   it.effect("has what was measured, where that is known", () =>
     Effect.gen(function*() {

@@ -1,7 +1,15 @@
 /**
  * Why something waits, and who is in the way, in plain words. Owned by the command.
  */
-import type { AllocationState, BudgetState, FrameState, PoolState, Snapshot } from "@chronovyan/core/Snapshot"
+import { holdersFor } from "@chronovyan/core/Snapshot"
+import type {
+  AllocationState,
+  BudgetState,
+  FrameState,
+  PoolState,
+  Snapshot,
+  WaiterState
+} from "@chronovyan/core/Snapshot"
 import type { ContentionReport, Edge, Subject } from "../ContentionReport.ts"
 import { clean, counted, duration, firstOf, groups, number } from "./text.ts"
 
@@ -40,6 +48,8 @@ const hintOf = ({ contention }: Known, kind: Subject["kind"], name: string, fram
 
 const edgeLine = ({ holder, waited, waiter }: Edge): string =>
   `${placeOf(waiter)}  for ${duration(waited)}, behind ${placeOf(holder)}`
+
+const lineOf = ({ position }: WaiterState): string => position === 0 ? "next in line" : `${number(position)} before it`
 
 /** Those of one frame path on one line: the oldest come first. */
 const waiting = (all: ReadonlyArray<AllocationState>, at: number): ReadonlyArray<string> =>
@@ -151,7 +161,12 @@ const budgetExplained = (frame: FrameState, budget: BudgetState, known: Known): 
         : "Who needs more than what is left waits, or is refused, until some of it is given back."
     ],
     inTheWay: holding(holders, unit, at),
-    waits: known.contention.waits.filter(({ resource }) => resource === unit).map(edgeLine),
+    waits: known.snapshot.waiters
+      .filter(({ kind, name, sourceId }) => kind === "budget" && name === unit && sourceId === frame.id)
+      .toSorted((a, b) => a.position - b.position)
+      .map((one) =>
+        `${placeOf(one.frame)}  needs ${number(one.amount)} for ${duration(at - one.since)}, ${lineOf(one)}`
+      ),
     hint: hintOf(known, "budget", unit, frame.path)
   }
 }
@@ -173,7 +188,10 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
   const acquiring = own.filter(isWaiting)
   const held = own.filter((one) => !isWaiting(one))
   const inner = frames.filter(({ parent }) => parent === frame.id)
-  const edges = known.contention.waits.filter(({ waiter }) => waiter === frame.path)
+  const forBudgets = known.snapshot.waiters.filter(({ frameId, kind }) => kind === "budget" && frameId === frame.id)
+  const edges = known.contention.waits.filter(({ resource, waiter }) =>
+    waiter === frame.path && !forBudgets.some(({ name }) => name === resource)
+  )
   const isPool = (name: string) => pools.some((pool) => pool.name === name)
   const behind = acquiring.flatMap(({ resource, share }) =>
     share && isPool(resource)
@@ -190,15 +208,22 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
       } ago, and has ` +
       `${deadlineOf(frame, at)}; it holds ${counted(held.length, "resource")}, and ${counted(inner.length, "frame")} ` +
       `in it ${inner.length === 1 ? "is" : "are"} open.`,
-      ...(acquiring.length + edges.length + releasing.length === 0
+      ...(acquiring.length + forBudgets.length + edges.length + releasing.length === 0
         ? ["It waits for no resource that is known of: what it does itself, the program knows."]
         : []),
       ...releasing.map((one) => `The release of ${clean(one.resource)} #${one.id} is not done.`)
     ],
-    inTheWay: behind.map((one) =>
-      `${placeOf(one.frame)}  has had ${clean(one.resource)} for ${duration(at - one.since)}${siteOf(one)}`
-    ),
+    inTheWay: [
+      ...behind.map((one) =>
+        `${placeOf(one.frame)}  has had ${clean(one.resource)} for ${duration(at - one.since)}${siteOf(one)}`
+      ),
+      ...forBudgets.flatMap((waiter) => holding(holdersFor(known.snapshot, waiter), waiter.name, at))
+    ],
     waits: [
+      ...forBudgets.map((one) =>
+        `it waits for ${number(one.amount)} of the budget ${clean(one.name)} to acquire ${clean(one.resource)} for ` +
+        `${duration(at - one.since)}, ${lineOf(one)}`
+      ),
       ...edges.map(({ holder, resource, waited }) =>
         `it waits for ${clean(resource)} for ${duration(waited)}, which ${placeOf(holder)} has`
       ),
