@@ -1,5 +1,6 @@
 export * as ContentionReport from "./ContentionReport.ts"
 export * as Inspector from "./Inspector.ts"
+export * as LeakDetector from "./LeakDetector.ts"
 export * as LeakReport from "./LeakReport.ts"
 export * as Protocol from "./Protocol.ts"
 export * as Source from "./Source.ts"
