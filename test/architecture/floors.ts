@@ -46,8 +46,9 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
     "door",
     ["internal/access", "internal/trace"],
     ["internal/allocation"],
-    ["internal/handle", "internal/temporal"],
+    ["internal/temporal"],
     ["internal/allocate"],
+    ["internal/handle"],
     ["Allocation"]
   ],
   [

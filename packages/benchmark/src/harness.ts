@@ -25,6 +25,11 @@ export interface Contest {
   readonly rounds?: number
   /** How many come before that. Default: 20. */
   readonly warmUp?: number
+  /**
+   * Collects before each turn, and turns the order around from round to round, so that no side pays for what the one before
+   * has left. Needs `--expose-gc`.
+   */
+  readonly collects?: boolean
 }
 
 export interface Comparison {
@@ -73,7 +78,7 @@ export const threadTime = (): number => {
 }
 
 export const contest = async (run: Run, contest: Contest): Promise<ReadonlyArray<Measured>> => {
-  const { operations, ours, rounds = 151, theirs, title, warmUp = 20 } = contest
+  const { collects = false, operations, ours, rounds = 151, theirs, title, warmUp = 20 } = contest
   const sides: ReadonlyArray<Side> = [ours, ...theirs]
   for (let round = 0; round < warmUp; round++) {
     for (const side of sides) await time(run, side, operations)
@@ -82,7 +87,9 @@ export const contest = async (run: Run, contest: Contest): Promise<ReadonlyArray
   for (let round = 0; round < rounds; round++) {
     // Who goes first alternates as well.
     for (let turn = 0; turn < sides.length; turn++) {
-      const which = (round + turn) % sides.length
+      const isTurned = collects && round % 2 === 1
+      const which = (round + (isTurned ? sides.length - turn : turn)) % sides.length
+      if (collects) globalThis.gc!()
       times[which]!.push(await time(run, sides[which]!, operations))
     }
   }

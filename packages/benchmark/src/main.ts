@@ -1,11 +1,12 @@
 /**
- * `npm run bench`: prints ours against those it is compared with, and fails when a bar is not held. With `kernel` or
- * `pools` as its argument it measures only that.
+ * `npm run bench`: prints ours against those it is compared with, and fails when a bar is not held. With `kernel`,
+ * `pools` or `inspector` as its argument it measures only that.
  */
 import { cpus } from "node:os"
 import { inProcess, inProcesses } from "./apart.ts"
 import { isHeld, median, table } from "./harness.ts"
 import type { Measured } from "./harness.ts"
+import { inspector } from "./inspector.ts"
 import { comparisons } from "./kernel.ts"
 import type { Million } from "./million.ts"
 import { pools, versionOf } from "./pools.ts"
@@ -31,8 +32,9 @@ const only = process.argv[2]
 console.log(`Node ${process.version}, ${versionOf("effect")}, ${cpus().length} x ${cpus()[0]?.model}\n`)
 
 const held: Array<boolean> = []
-if (only !== "pools") held.push(await kernel())
-if (only !== "kernel") held.push(await pools())
+if (only === undefined || only === "kernel") held.push(await kernel())
+if (only === undefined || only === "pools") held.push(await pools())
+if (only === undefined || only === "inspector") held.push(await inspector())
 
 if (!held.every(Boolean)) {
   console.error("\nA bar is not held.")

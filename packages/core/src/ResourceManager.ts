@@ -17,7 +17,7 @@ import { allocateEach } from "./internal/allocateAll.ts"
 import { sampling, siteOf } from "./internal/callSite.ts"
 import type { Site } from "./internal/callSite.ts"
 import type { Definition } from "./internal/definition.ts"
-import { handleOf, isTracking, track } from "./internal/handle.ts"
+import { handleOf, isTracked, track, tracking } from "./internal/handle.ts"
 import * as Limits from "./internal/limits.ts"
 import * as internal from "./internal/manager.ts"
 import * as observe from "./internal/observe.ts"
@@ -129,7 +129,9 @@ export const allocateUnknown = (
   return Effect.uninterruptibleMask((restore) => {
     const fiber = Fiber.getCurrent()!
     const allocation = allocateOne(recipe, params, fiber, restore, undefined, site)
-    return isTracking() ? Effect.map(allocation, (record) => handleOf(record, fiber)) : allocation
+    return tracking.isOn && isTracked(recipe, site, fiber)
+      ? Effect.map(allocation, (record) => handleOf(record, fiber))
+      : allocation
   })
 }
 
@@ -187,8 +189,12 @@ export const allocateAll = <const Ds extends ReadonlyArray<ResourceDefinition.An
   return Effect.uninterruptibleMask((restore): Effect.Effect<any, any, any> => {
     const fiber = Fiber.getCurrent()!
     const allocations = allocateEach(parts, restore, fiber, site)
-    return isTracking()
-      ? Effect.map(allocations, (records) => records.map((record) => handleOf(record, fiber)))
+    return tracking.isOn
+      ? Effect.map(
+        allocations,
+        (records) =>
+          records.map((record) => isTracked(record.definition, site, fiber) ? handleOf(record, fiber) : record)
+      )
       : allocations
   })
 }
@@ -271,7 +277,8 @@ export interface TrackOptions {
  * `collected` in snapshots. It is held until its frame ends all the same.
  *
  * Tracked are the handles that `allocate`, `allocateAll` and catalogs give from now on, of temporal definitions and of
- * pools; those of persistent and shared values are nobody's to lose. Who keeps the value may well drop the handle: so it is
+ * pools: one in `every`, and besides those whose call site is looked at, see `CallSite.sample`. When several want that at
+ * once, be it for different managers, the smallest `every` counts. Those of persistent and shared values are nobody's to lose. Who keeps the value may well drop the handle: so it is
  * a hint, and says most in frames that live for long. It comes when the garbage collector does, which may be late or
  * never.
  *

@@ -349,6 +349,8 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
     this.current = undefined
     this.unlink()
     if (this.holder !== 0) this.heldBy(0)
+    // A tracked handle may keep the record for long after this.
+    if (this.site instanceof Trace) this.site = undefined
   }
 
   /** Undoes the charge. Last of all: one who has waited for it may go on at once, and look around. */
@@ -437,8 +439,11 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
   }
 
   /** Its handle can be collected without it. */
-  track(fiber: Fiber.Fiber<unknown, unknown>): void {
-    this.site = new Trace(this.site as Site | StackFrame | undefined, fiber, this.frame)
+  track(handle: object, fiber: Fiber.Fiber<unknown, unknown>): void {
+    if (this.state !== live) return
+    const trace = new Trace(this.site as Site | StackFrame | undefined, fiber, this.frame)
+    this.site = trace
+    trace.follow(handle, this)
   }
 
   /** Its handle was collected. */

@@ -15,7 +15,7 @@ import { Frame } from "./frame.ts"
 import { active, conditionAfter, Lease } from "./lease.ts"
 import type { AnyFiber, Condition, Lending } from "./lease.ts"
 import type { Closer, Facts } from "./owned.ts"
-import { inOneStep } from "./trampoline.ts"
+import { beginStep, endStep } from "./trampoline.ts"
 
 type AnyEffect = Effect.Effect<any, any, any>
 
@@ -170,11 +170,21 @@ export class Borrow<A = any> extends Allocation<A> {
 
   /** In one step: the next one may be handed the item at once. */
   override giveBack<B, E>(exit: Exit.Exit<B, E>, fiber: AnyFiber): Effect.Effect<B, E> {
-    return inOneStep(() => super.giveBack(exit, fiber))
+    beginStep()
+    try {
+      return super.giveBack(exit, fiber)
+    } finally {
+      endStep()
+    }
   }
 
   override end(closer: Closer): boolean {
-    return inOneStep(() => super.end(closer))
+    beginStep()
+    try {
+      return super.end(closer)
+    } finally {
+      endStep()
+    }
   }
 
   // The pool counts for itself.

@@ -19,8 +19,8 @@ interface Trace {
   readonly stack?: unknown
 }
 
-/** Between the program and us there may be `pipe`: its method, what it calls, and one to spare. */
-const depth = 4
+/** Between the program and us there may be `pipe`: its method, and what that calls. */
+const depth = 3
 
 /** A place in a program. What it is called is found out when somebody asks. */
 export class Site {

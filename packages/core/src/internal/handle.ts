@@ -8,32 +8,35 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { frameOf } from "./allocate.ts"
+import type { AnyFiber } from "./allocate.ts"
 import { Allocation, TypeId } from "./allocation.ts"
+import type { Site } from "./callSite.ts"
+import type { Definition } from "./definition.ts"
 import type { Registry } from "./registry.ts"
 import { Sampling } from "./sampling.ts"
 
-/** The managers whose handles are tracked. */
-const tracked = new Map<Registry, { readonly sampling: Sampling; users: number }>()
+/** The managers whose handles are tracked, and how many want that. */
+const managers = new Map<Registry, number>()
 
-/** Are there any? */
-export const isTracking = (): boolean => tracked.size > 0
+/** One for all of them: to find the manager of each allocation would cost more than the rest. */
+export const tracking = new Sampling()
 
 /** One in `every` is tracked, from now on until the scope closes. */
 export const track = (registry: Registry, every: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.andThen(
+    tracking.want("ResourceManager.trackHandles", every),
     Effect.acquireRelease(
       Effect.sync(() => {
-        const tracker = tracked.get(registry) ?? { sampling: new Sampling(), users: 0 }
-        tracker.users++
-        tracked.set(registry, tracker)
-        return tracker
+        managers.set(registry, (managers.get(registry) ?? 0) + 1)
       }),
-      (tracker) =>
+      () =>
         Effect.sync(() => {
-          if (--tracker.users === 0) tracked.delete(registry)
+          const left = managers.get(registry)! - 1
+          if (left === 0) managers.delete(registry)
+          else managers.set(registry, left)
         })
-    ),
-    (tracker) => tracker.sampling.want("ResourceManager.trackHandles", every)
+    )
   )
 
 class Handle<A = any> {
@@ -76,16 +79,18 @@ class Handle<A = any> {
 /** The record that a handle stands for. */
 export const recordOf = (handle: object): Allocation => handle instanceof Handle ? handle.record : handle as Allocation
 
-let dropped: FinalizationRegistry<Allocation> | undefined
+/**
+ * Only while tracking is on: is the handle of this one tracked? It is when its call site is looked at, since that is what
+ * one wants to know next. A share of a value that others use as well is nobody's to lose.
+ */
+export const isTracked = ({ kind }: Definition, site: Site | undefined, fiber: AnyFiber): boolean => {
+  if (site === undefined && !tracking.picks()) return false
+  return (kind === "temporal" || kind === "pool") && managers.has(frameOf(fiber).registry)
+}
 
-/** What the caller of `allocate` gets; a share of a value that others use as well is nobody's to lose. */
-export const handleOf = (record: Allocation, fiber: Fiber.Fiber<unknown, unknown>): Allocation | Handle => {
-  if (record.definition.kind !== "temporal" && record.definition.kind !== "pool") return record
-  const sampling = tracked.get(record.frame.registry)?.sampling
-  if (sampling === undefined || !sampling.isOn || !sampling.picks()) return record
+/** What the caller of `allocate` gets. */
+export const handleOf = (record: Allocation, fiber: AnyFiber): Handle => {
   const handle = new Handle(record)
-  record.track(fiber)
-  dropped ??= new FinalizationRegistry((record) => record.dropped())
-  dropped.register(handle, record)
+  record.track(handle, fiber)
   return handle
 }

@@ -39,7 +39,7 @@ import type { Claims } from "./poolStats.ts"
 import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
-import { inOneStep } from "./trampoline.ts"
+import { beginStep, endStep } from "./trampoline.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 type AnyEffect = Effect.Effect<any, any, any>
@@ -215,9 +215,19 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   giveBack(condition: Condition): void {
     const { state } = this
     if (state === done) return
-    if (state === active) return this.isCharged ? inOneStep(() => this.bringBack(condition)) : this.bringBack(condition)
+    if (state === active) return this.isCharged ? this.bringBackPaid(condition) : this.bringBack(condition)
     if (state !== fresh) this.lender.leaves(this)
     this.settle()
+  }
+
+  /** In one step, since who waits for its charge may go on at once, too. */
+  private bringBackPaid(condition: Condition): void {
+    beginStep()
+    try {
+      this.bringBack(condition)
+    } finally {
+      endStep()
+    }
   }
 
   /** It is out of sight before the next one is handed the item, who may look around at once. */

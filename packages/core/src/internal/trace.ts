@@ -5,6 +5,13 @@ import type * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import type { Site } from "./callSite.ts"
 
+/** An allocation, as far as it is told of its handle. */
+interface Followed {
+  dropped(): void
+}
+
+let registry: FinalizationRegistry<Followed> | undefined
+
 /** In the place of the site: only what is tracked has to pay for it. */
 export class Trace {
   readonly site: Site | StackFrame | undefined
@@ -13,14 +20,20 @@ export class Trace {
   private readonly frame: object
   /** Was its handle collected, before it was given back? */
   isCollected = false
-  readonly name: string | undefined
-
   constructor(site: Site | StackFrame | undefined, fiber: Fiber.Fiber<unknown, unknown>, frame: object) {
     this.site = site
-    // Read now: what a trace keeps alive until then might lead to the handle.
-    this.name = site?.name
     this.fiber = new WeakRef(fiber)
     this.frame = frame
+  }
+
+  /** Tells the allocation when its handle is collected. To take that back would cost more than to be told in vain. */
+  follow(handle: object, allocation: Followed): void {
+    registry ??= new FinalizationRegistry((allocation) => allocation.dropped())
+    registry.register(handle, allocation)
+  }
+
+  get name(): string | undefined {
+    return this.site?.name
   }
 
   /** Has the fiber ended, or been forgotten, that it belonged to? In another frame it belongs to others. */

@@ -71,14 +71,13 @@ let last: Trampoline | undefined
 let steps = 0
 const held: Array<Resumable> = []
 
-/** One step: whoever is to be resumed in it is resumed after it, when all books are in order. */
-export const inOneStep = <A>(step: () => A): A => {
+/** From here to {@link endStep} is one step: whoever is to be resumed is resumed after it, when all books are in order. */
+export const beginStep = (): void => {
   steps++
-  try {
-    return step()
-  } finally {
-    if (--steps === 0 && held.length > 0) { for (const next of held.splice(0)) resume(next) }
-  }
+}
+
+export const endStep = (): void => {
+  if (--steps === 0 && held.length > 0) { for (const next of held.splice(0)) resume(next) }
 }
 
 /** Resumes it now, or after those that are being resumed. */
