@@ -1,5 +1,5 @@
 import { Budget, ResourceManager, ResourcePool, TimeFrame } from "@chronovyan/core"
-import { Effect } from "effect"
+import { Effect, TxRef } from "effect"
 import { define, moment, noStage, toil, tries, work } from "./exploreWorld.ts"
 import type { Definition, World } from "./exploreWorld.ts"
 
@@ -89,6 +89,38 @@ export const budgetCases = [
         light: twice(world.Thing).pipe(TimeFrame.run({ name: "light", tenant: "light" }), inside),
         heavy: twice(world.Pair).pipe(TimeFrame.run({ name: "heavy", tenant: "heavy", weight: 2 }), inside),
         hasty: use(world.Pair).pipe(TimeFrame.run({ name: "hasty", reserve: { units: 1 }, timeout: 15 }), inside)
+      }
+    }
+  }),
+  define({
+    name: "limits that move in transactions, beside those who wait for them",
+    covers: ["Budget.move", "Budget.standing"],
+    idle: ["a", "b"],
+    stage: () =>
+      Effect.all({
+        a: TimeFrame.make({ name: "a", budget: { units: 2 }, exhausted: "wait" }),
+        b: TimeFrame.make({ name: "b", budget: { units: 2 }, exhausted: "wait" }),
+        sum: TxRef.make(0)
+      }),
+    fibers: (world, { a, b, sum }) => {
+      const move = (from: TimeFrame.TimeFrame, to: TimeFrame.TimeFrame) =>
+        Effect.gen(function*() {
+          const { available, waiting } = yield* Budget.standing("units", from)
+          if (available === 0 || waiting > 0) return yield* Effect.txRetry
+          yield* Budget.move({ unit: "units", amount: 1, from, to })
+          yield* TxRef.update(sum, (moves) => moves + 1)
+          return available
+        })
+      // The only part of a limit may have gone, and who waits for it may be told so.
+      return {
+        first: Effect.andThen(tries(use(world.Thing)), use(world.Pair)).pipe(TimeFrame.provide(a)),
+        second: Effect.andThen(use(world.Pair), use(world.Scoped)).pipe(TimeFrame.provide(b)),
+        moving: Effect.tx(Effect.andThen(move(a, b), Effect.yieldNow)).pipe(Effect.timeoutOption(30)),
+        back: Effect.gen(function*() {
+          yield* Effect.tx(move(b, a)).pipe(Effect.timeoutOption(30))
+          const limits = yield* Effect.tx(Effect.forEach([a, b], (frame) => Budget.standing("units", frame)))
+          if (limits[0]!.limit + limits[1]!.limit !== 4) world.wrong("a part of a limit is lost")
+        })
       }
     }
   }),
