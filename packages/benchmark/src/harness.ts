@@ -46,6 +46,8 @@ export interface Measured {
   readonly ours: number
   readonly theirs: number
   readonly ratio: number
+  /** By how many nanoseconds ours is slower, by rounds. */
+  readonly added: number
   readonly bar: number | undefined
   readonly against: string
 }
@@ -99,6 +101,7 @@ export const contest = async (run: Run, contest: Contest): Promise<ReadonlyArray
     ours: median(us!),
     theirs: median(them[which]!),
     ratio: median(us!.map((mine, round) => mine / them[which]![round]!)),
+    added: median(us!.map((mine, round) => mine - them[which]![round]!)),
     bar,
     against: name
   }))
@@ -112,6 +115,13 @@ export const compare = async (run: Run, comparison: Comparison): Promise<Measure
 
 export const isHeld = ({ bar, ratio }: { readonly bar: number | undefined; readonly ratio: number }): boolean =>
   bar === undefined || ratio <= bar
+
+/** Prints a line, and whether its bar is held. */
+export const line = (text: string, ratio: number, bar: number): boolean => {
+  const held = isHeld({ ratio, bar })
+  console.log(`${text} (bar: ${bar.toLocaleString("en")}${held ? "" : ", NOT HELD"})`)
+  return held
+}
 
 export const table = (rows: ReadonlyArray<Measured>): string => {
   const lines = rows.map((row) =>

@@ -33,7 +33,7 @@ const times = <E, R>(operations: number, one: () => Effect.Effect<unknown, E, R>
     for (let i = 0; i < operations; i++) yield* one()
   })
 
-const budget = { memory: 1 << 30, connections: 1 << 20 }
+export const budget = { memory: 1 << 30, connections: 1 << 20 }
 
 /** The frames that every program runs in: budgets in two units at three levels, with the manager's. */
 export const layer = ResourceManager.layer({ budget })

@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: prints ours against those it is compared with, and fails when a bar is not held. With `kernel`,
- * `pools` or `inspector` as its argument it measures only that.
+ * `budgets`, `pools` or `inspector` as its argument it measures only that.
  */
 import { cpus } from "node:os"
 import { inProcess, inProcesses } from "./apart.ts"
+import { budgets } from "./budgets.ts"
 import { isHeld, median, table } from "./harness.ts"
 import type { Measured } from "./harness.ts"
 import { inspector } from "./inspector.ts"
@@ -32,9 +33,9 @@ const only = process.argv[2]
 console.log(`Node ${process.version}, ${versionOf("effect")}, ${cpus().length} x ${cpus()[0]?.model}\n`)
 
 const held: Array<boolean> = []
-if (only === undefined || only === "kernel") held.push(await kernel())
-if (only === undefined || only === "pools") held.push(await pools())
-if (only === undefined || only === "inspector") held.push(await inspector())
+for (const [name, measure] of Object.entries({ kernel, budgets, pools, inspector })) {
+  if (only === undefined || only === name) held.push(await measure())
+}
 
 if (!held.every(Boolean)) {
   console.error("\nA bar is not held.")

@@ -2,9 +2,9 @@
  * What the pool costs, against Effect's and those of npm. Each measurement runs in processes of its own.
  */
 import { readFileSync } from "node:fs"
-import { inProcess, inProcesses } from "./apart.ts"
-import { isHeld, table } from "./harness.ts"
-import type { Drained } from "./poolDrain.ts"
+import { drained, each, inProcess, inProcesses } from "./apart.ts"
+import type { Drained } from "./drain.ts"
+import { isHeld, line, table } from "./harness.ts"
 import type { Stalls } from "./poolTimeouts.ts"
 
 /** The version of an installed package. */
@@ -21,20 +21,6 @@ export const versionOf = (name: string): string => {
 
 const peers = ["Effect's Pool", "generic-pool", "tarn", "lightning-pool"]
 
-/** Prints a line, and whether its bar is held. */
-const line = (text: string, ratio: number, bar: number): boolean => {
-  const held = isHeld({ ratio, bar })
-  console.log(`${text} (bar: ${bar.toLocaleString("en")}${held ? "" : ", NOT HELD"})`)
-  return held
-}
-
-/** The middle one of three processes. */
-const drained = async (side: string): Promise<Drained> => {
-  const all: Array<Drained> = []
-  for (let i = 0; i < 3; i++) all.push(await inProcess("poolDrain.ts", side) as Drained)
-  return all.sort((a, b) => a.slowdown - b.slowdown)[1]!
-}
-
 /** Prints all, and answers whether all bars are held. */
 export const pools = async (): Promise<boolean> => {
   console.log(["generic-pool", "tarn", "lightning-pool"].map(versionOf).join(", ") + "\n")
@@ -42,15 +28,11 @@ export const pools = async (): Promise<boolean> => {
   console.log(table(rows))
   const held = [rows.every(isHeld)]
 
-  const ours = await drained("ours")
-  const bare = await drained("bare")
+  const ours = await drained("poolDrain.ts", "ours")
+  const bare = await drained("poolDrain.ts", "bare")
   console.log("\nServing those who wait, CPU time of the thread:")
-  const each = ({ few, many, nsFew, nsMany }: Drained) =>
-    `${Math.round(nsFew)} ns each when ${few.toLocaleString("en")} wait, ${Math.round(nsMany)} ns each when ${
-      many.toLocaleString("en")
-    } do`
-  held.push(line(`- ResourcePool: ${each(ours)}: ${ours.slowdown.toFixed(2)} of it`, ours.slowdown, 1.3))
-  console.log(`- bare queue: ${each(bare)}: ${bare.slowdown.toFixed(2)} of it`)
+  held.push(line(`- ResourcePool: ${each(ours)}`, ours.slowdown, 1.3))
+  console.log(`- bare queue: ${each(bare)}`)
   const bytes = ({ bytesEach }: Drained) => `${Math.round(bytesEach)} bytes for each that waits, with its fiber`
   held.push(line(`- ResourcePool: ${bytes(ours)}`, ours.bytesEach, 1000))
   console.log(`- bare queue: ${bytes(bare)}`)
