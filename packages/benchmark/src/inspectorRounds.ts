@@ -69,11 +69,12 @@ const rounds = <E>(
 
 /** All of them against the one that nobody looks at. */
 const turned = (rows: ReadonlyArray<Measured>): ReadonlyArray<Measured> =>
-  rows.map(({ against, bar, ours, ratio, theirs, title }) => ({
+  rows.map(({ added, against, bar, ours, ratio, theirs, title }) => ({
     title: `${title}: ${against}`,
     ours: theirs,
     theirs: ours,
     ratio: 1 / ratio,
+    added: -added,
     bar,
     against: "nobody looks"
   }))

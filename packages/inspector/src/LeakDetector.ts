@@ -7,7 +7,6 @@
 import * as CallSite from "@chronovyan/core/CallSite"
 import * as ResourceManager from "@chronovyan/core/ResourceManager"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -16,68 +15,16 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { Detector } from "./internal/detector.ts"
 import { configOf } from "./internal/leakConfig.ts"
-import type { Config } from "./internal/leakConfig.ts"
+import type { Config, Level, Options } from "./internal/leakConfig.ts"
 import type { LeakReport } from "./LeakReport.ts"
-import type { Info } from "./Protocol.ts"
 import * as Source from "./Source.ts"
 
-/**
- * How closely is looked.
- *
- * - `off`: not at all, at no cost.
- * - `presence`: at all that is held, by definition and frame; call sites as far as they are known anyway.
- * - `sampled`: besides, at the call site of one allocation in `every`, and whether its handle is dropped.
- * - `full`: at those of all of them. That costs microseconds for each: for tests, and for the last days of a hunt.
- */
-export type Level = Info["level"]
-
-/**
- * What a detector can be given.
- */
-export interface Options {
-  /** Default: `"presence"`. */
-  readonly level?: Level | undefined
-  /** At the level `sampled`: one in so many. Default: 64. */
-  readonly every?: number | undefined
-  /** How often is looked. Default: 5 seconds. */
-  readonly interval?: Duration.Input | undefined
-  /** How long allocations of a definition, or borrows from a pool, may be held, by name. `Duration.infinity`: for ever. */
-  readonly holds?: Readonly<Record<string, Duration.Input>> | undefined
-  /** How long all others may be held. Default: it is learned from how long those before were held. */
-  readonly hold?: Duration.Input | undefined
-  /** How that is learned, for each definition in each kind of frame. */
-  readonly learned?: {
-    /** How many times longer than the longest of late something may be held. Default: 5; floor: 1. */
-    readonly factor?: number | undefined
-    /** How long it may be held in any case. Default: 1 minute; floor: 2 intervals. */
-    readonly floor?: Duration.Input | undefined
-    /** How many have to come back before something is expected of the next ones. Default: 20. */
-    readonly samples?: number | undefined
-    /** For how long it is remembered how long something was held. Default: 1 hour. */
-    readonly memory?: Duration.Input | undefined
-  } | undefined
-  /** How growth is looked for. */
-  readonly growth?: {
-    /** Default: 1 minute; floor: 1 interval. */
-    readonly window?: Duration.Input | undefined
-    /** For so many windows it has to go on. Default: 10; floor: 3. */
-    readonly windows?: number | undefined
-    /** By so many there have to be more of them at the end. Default: 10. */
-    readonly minimum?: number | undefined
-  } | undefined
-  /** How long releases, and the closing of frames, may take. Default: 1 minute. */
-  readonly releaseAfter?: Duration.Input | undefined
-  /** How long something has to look collected, abandoned or orphaned before it is told of. Default: 10 seconds. */
-  readonly settle?: Duration.Input | undefined
-  /** Definitions, pools and frames of which nothing is told, by name. Default: none. */
-  readonly ignore?: ReadonlyArray<string> | undefined
-  /** How many of one definition are told of at once, for one reason. Default: 10. */
-  readonly limit?: number | undefined
-  /** Are reports logged, as warnings, and what came home as information? Default: `true`. */
-  readonly log?: boolean | undefined
-  /** Is run with each report, one after another. What it dies of is logged. Default: nothing. */
-  readonly onReport?: ((report: LeakReport) => Effect.Effect<unknown>) | undefined
-}
+export type {
+  /** How closely it looks. */
+  Level,
+  /** What it looks for, and how patiently. */
+  Options
+} from "./internal/leakConfig.ts"
 
 /** The detector, as a service. */
 export class LeakDetector extends Context.Service<LeakDetector, {
