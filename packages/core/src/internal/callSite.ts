@@ -86,12 +86,13 @@ const nameOf = (name: string | undefined): string | undefined => {
   return name.replace(/^(?:Object|Module)\./, "")
 }
 
-/** Where this package is, if it was not made into one file with the program. */
-const own = /^(?:file:\/\/)?(.+\/)internal\/callSite\.[jt]s/.exec(
+/** Where this package is, as built or by its source maps, if it was not made into one file with the program. */
+const own = /^(?:file:\/\/)?(.+\/)(?:dist|src)\/internal\/callSite\.[jt]s/.exec(
   (import.meta as { readonly url?: string }).url ?? ""
 )?.[1]
 
 const libraries = /[\\/]node_modules[\\/](?:effect|@effect[\\/][^\\/]+|@chronovyan[\\/]core)[\\/]/
 
 const isLibrary = (place: string): boolean =>
-  libraries.test(place) || place.startsWith("node:") || (own !== undefined && place.startsWith(own))
+  libraries.test(place) || place.startsWith("node:") ||
+  (own !== undefined && (place.startsWith(`${own}dist/`) || place.startsWith(`${own}src/`)))
