@@ -61,6 +61,42 @@ const steered = [
     })
   }),
   define({
+    name: "what a tool finds while pools and values come and go",
+    covers: ["ResourceManager.pools", "ResourceManager.definitions"],
+    idle: ["stage", "persistent"],
+    // Those outside of frames are not to be found.
+    stage: (world) =>
+      Effect.gen(function*() {
+        const pool = yield* TimeFrame.provide(world.pool({ max: 2 }), yield* TimeFrame.make({ name: "stage" }))
+        world.things.most = 3
+        return pool
+      }),
+    fibers: (world, pool) => ({
+      pools: Effect.gen(function*() {
+        const own = yield* ResourcePool.make(world.Thing, { ...care, name: "own", max: 1 })
+        yield* use(own)
+        const found = yield* ResourceManager.pools
+        if (found[0]?.pool !== pool) world.wrong("the oldest pool is not the first one")
+        if (!found.some((one) => one.pool === own)) world.wrong("a pool that is open is not found")
+      }).pipe(run("pools")),
+      shared: ResourceManager.use(world.Shared, undefined, toil).pipe(run("shared")),
+      persistent: ResourceManager.use(world.Persistent, undefined, work).pipe(run("persistent")),
+      // What it has found may be gone by the time that it does something with it.
+      finding: Effect.gen(function*() {
+        const pools = yield* ResourceManager.pools
+        const ids = pools.map(({ frameId }) => frameId)
+        if (ids.some((id, at) => at > 0 && id <= ids[at - 1]!)) world.wrong(`pools in the order ${ids.join()}`)
+        for (const one of pools) yield* ResourcePool.retireAll(one.pool)
+        for (const definition of yield* ResourceManager.definitions) {
+          if (![world.Shared, world.Persistent].some((one) => one === definition)) world.wrong("it has no values")
+          yield* ResourceManager.retire(definition)
+        }
+        yield* moment
+      }).pipe(Effect.repeat({ times: 2 })),
+      user: use(pool, toil)
+    })
+  }),
+  define({
     name: "pools that are made, used and left by fibers",
     covers: ["ResourcePool.make", "warmUp"],
     stage: noStage,
