@@ -2,6 +2,7 @@ import { ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { VirtualClock } from "../../packages/testing/src/internal/services.ts"
 import { counting } from "./sweepWorld.ts"
 
 const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow)
@@ -16,6 +17,19 @@ const makeManager = (options?: ResourceManager.Options) =>
       Effect.provideService(Clock.Clock, clock)
     )
     return { close: Scope.close(scope, Exit.void), context, timers }
+  })
+
+/** When a frame of 200 ms has ended whose body makes time pass while nobody else can run. */
+const endOf = (body: Effect.Effect<void, never, ResourceManager.ResourceManager>, clock: VirtualClock) =>
+  Effect.gen(function*() {
+    const fiber = yield* TimeFrame.run(body, { name: "busy", timeout: "200 millis" }).pipe(
+      Effect.provide(ResourceManager.layer()),
+      Effect.provideService(Clock.Clock, clock),
+      Effect.forkChild({ startImmediately: true })
+    )
+    do yield* settle
+    while (fiber.pollUnsafe() === undefined && clock.wakeNext(10_000, () => {}))
+    return clock.now
   })
 
 const Slow = ResourceDefinition.temporal("slow", {
@@ -246,28 +260,26 @@ describe("At its deadline a frame", () => {
       assert.deepStrictEqual(log, ["undone", "ended"])
     }).pipe(Effect.provide(ResourceManager.layer())))
 
-  it.live("counts the time for which its body has held up everything", () =>
+  it.effect("counts the time for which its body has held up everything", () =>
     Effect.gen(function*() {
-      const from = Date.now()
+      const clock = new VirtualClock()
       const body = Effect.suspend(() => {
-        while (Date.now() < from + 150);
+        clock.now += 150
         return Effect.never
       })
-      yield* Effect.exit(TimeFrame.run(body, { name: "busy", timeout: "200 millis" }))
-      assert.isBelow(Date.now() - from, 300)
-    }).pipe(Effect.provide(ResourceManager.layer())))
+      assert.strictEqual(yield* endOf(body, clock), 200)
+    }))
 
-  it.live("is not held up by one with the same timeout that was opened later", () =>
+  it.effect("is not held up by one with the same timeout that was opened later", () =>
     Effect.gen(function*() {
-      const from = Date.now()
+      const clock = new VirtualClock()
       const later = TimeFrame.run(Effect.never, { name: "later", timeout: "200 millis" })
       const body = Effect.suspend(() => {
-        while (Date.now() < from + 150);
+        clock.now += 150
         return Effect.andThen(Effect.forkDetach(later, { startImmediately: true }), Effect.never)
       })
-      yield* Effect.exit(TimeFrame.run(body, { name: "busy", timeout: "200 millis" }))
-      assert.isBelow(Date.now() - from, 300)
-    }).pipe(Effect.provide(ResourceManager.layer())))
+      assert.strictEqual(yield* endOf(body, clock), 200)
+    }))
 })
 
 describe("Retiring", () => {
