@@ -381,6 +381,23 @@ describe("Waiting for a budget", () => {
     }).pipe(inFrame({ budget: { tokens: Budget.rate(10, "1 second"), calls: 2 }, exhausted: "wait" }), managed()))
 })
 
+describe("Those who are served in one step", () => {
+  it.effect("go on in their order, and before those who are served because of them", () =>
+    Effect.gen(function*() {
+      const frame = yield* TimeFrame.current
+      const latch = yield* Latch.make()
+      const said: Array<unknown> = []
+      yield* start(hold(10, latch))
+      for (const size of [7, 3, 1]) {
+        yield* start(ResourceManager.use(Block, size, () => Effect.sync(() => said.push(size))))
+      }
+      yield* settle
+      yield* TimeFrame.extend(frame, { budget: { memory: 10 } })
+      assert.deepStrictEqual(said, [7, 3, 1])
+      yield* latch.open
+    }).pipe(inFrame({ budget: { memory: 10 }, exhausted: "wait" }), managed()))
+})
+
 describe("Requests that come at the same moment", () => {
   it.effect("and need two units, one of them a rate, do not keep each other from their turn", () =>
     Effect.gen(function*() {

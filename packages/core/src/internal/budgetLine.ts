@@ -15,7 +15,7 @@ import { Queue } from "./queue.ts"
 import type { Standing } from "./queue.ts"
 import { Timeout } from "./timers.ts"
 import type { Timers } from "./timers.ts"
-import { resume } from "./trampoline.ts"
+import { resumeAll } from "./trampoline.ts"
 import type { Resumable } from "./trampoline.ts"
 
 /** Whose turn somebody takes, and what that is worth. */
@@ -220,7 +220,7 @@ export abstract class BudgetLine<T extends Waiting<T>> implements WaitingLine {
     this.isServing = false
     this.awaitRefill()
     // Whoever goes on may come back at once: by then all is in order.
-    for (const one of served) resume(one)
+    resumeAll(served)
   }
 
   private serveNext(served: Array<T>): void {

@@ -44,7 +44,7 @@ import type { Keeper, Making } from "./poolStock.ts"
 import type { Queue } from "./queue.ts"
 import type { Recent } from "./recent.ts"
 import type { Registry } from "./registry.ts"
-import { resume } from "./trampoline.ts"
+import { resume, resumeAll } from "./trampoline.ts"
 
 export const TypeId = "~chronovyan/core/ResourcePool"
 
@@ -426,7 +426,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
       told.push(lease)
     }
     this.rest(item)
-    for (const lease of told) resume(lease)
+    resumeAll(told)
   }
 
   private isServing(item: Item): boolean {

@@ -16,7 +16,7 @@ import { refuseBorrower, waitedInVain } from "./poolWait.ts"
 import type { Waited } from "./poolWait.ts"
 import { Queue } from "./queue.ts"
 import { Timeout } from "./timers.ts"
-import { resume } from "./trampoline.ts"
+import { resume, resumeAll } from "./trampoline.ts"
 
 /** What an infinite ageing comes to, in milliseconds: some thirty years, that can still be multiplied. */
 const longest = 1e12
@@ -152,7 +152,7 @@ export class Admission {
       lease.refuse(Exit.fail(refused))
       told.push(lease)
     }
-    for (const lease of told) resume(lease)
+    resumeAll(told)
   }
 
   /** Lets a borrower go that does not wait any longer. */
@@ -211,7 +211,7 @@ export class Admission {
       told.push(lease)
     }
     // Whoever is told may come back at once: by then all have left.
-    for (const lease of told) resume(lease)
+    resumeAll(told)
   }
 
   refuse(lease: Lease, error: unknown): void {
@@ -242,7 +242,7 @@ export class Admission {
       timers.arm(this.timeout, pool.config.acquireTimeout, Math.max(next.deadline, timers.now()))
     }
     // Whoever is told may wait again at once.
-    for (const lease of told) resume(lease)
+    resumeAll(told)
     pool.changed()
   }
 }

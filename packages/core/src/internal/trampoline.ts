@@ -37,6 +37,18 @@ class Trampoline {
     if (this.first < this.end) this.scheduleRest()
   }
 
+  /** Those that are resumed from now on come one after another once it is let go; false: they do so anyway. */
+  hold(): boolean {
+    if (this.isRunning || this.isScheduled) return false
+    return this.isRunning = true
+  }
+
+  letGo(): void {
+    this.drain()
+    this.isRunning = false
+    if (this.first < this.end) this.scheduleRest()
+  }
+
   private drain(): void {
     for (let left = budget; left > 0 && this.first < this.end; left--) {
       const next = this.waiting[this.first]!
@@ -77,7 +89,7 @@ export const beginStep = (): void => {
 }
 
 export const endStep = (): void => {
-  if (--steps === 0 && held.length > 0) { for (const next of held.splice(0)) resume(next) }
+  if (--steps === 0 && held.length > 0) resumeAll(held.splice(0))
 }
 
 /** Resumes it now, or after those that are being resumed. */
@@ -86,14 +98,28 @@ export const resume = (next: Resumable): void => {
     held.push(next)
     return
   }
-  const { scheduler } = next.fiber.cache
+  trampolineOf(next).resume(next)
+}
+
+/** Resumes them in that order: whoever is resumed because of one of them comes after all of them. */
+export const resumeAll = (all: ReadonlyArray<Resumable>): void => {
+  const [first] = all
+  if (first === undefined) return
+  const trampoline = trampolineOf(first)
+  const isHeld = steps === 0 && trampoline.hold()
+  for (const one of all) resume(one)
+  if (isHeld) trampoline.letGo()
+}
+
+const trampolineOf = ({ fiber }: Resumable): Trampoline => {
+  const { scheduler } = fiber.cache
   // Most programs have one.
   if (scheduler !== lastScheduler) {
     last = trampolines.get(scheduler)
     if (last === undefined) trampolines.set(scheduler, last = new Trampoline())
     lastScheduler = scheduler
   }
-  last!.resume(next)
+  return last!
 }
 
 /** What an observer of one fiber throws is no reason not to tell the others. */
