@@ -99,12 +99,17 @@ class AllocationLease extends Lease {
     return true
   }
 
+  /** It is handed over a moment before the record has it. */
+  override get isTaken(): boolean {
+    return !this.record.isAcquiring
+  }
+
   override get id(): number {
     return this.record.id
   }
 
   override giveBack(condition: Condition): void {
-    if (this.state === active && this.record.isAcquiring) this.lender.claims.dropped()
+    if (this.state === active && !this.isTaken) this.lender.unused++
     super.giveBack(condition)
   }
 
@@ -188,10 +193,7 @@ export class Borrow<A = any> extends Allocation<A> {
   }
 
   // The pool counts for itself.
-  protected countAcquired(): void {
-    this.lease!.lender.claims.taken()
-  }
-
+  protected countAcquired(): void {}
   protected countFailed(): void {}
   protected countReleased(): void {}
 }

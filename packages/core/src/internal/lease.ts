@@ -35,7 +35,6 @@ import { chargesOf, itemOf, ordersOf } from "./orders.ts"
 import type { Part } from "./orders.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
-import type { Claims } from "./poolStats.ts"
 import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
@@ -60,7 +59,8 @@ export interface Lender extends Lending {
   readonly borrowCost: Cost | undefined
   /** Those in no frame. */
   readonly strays: LinkedList<Owned>
-  readonly claims: Claims
+  /** Borrows that were given back before whoever asked had got them. */
+  unused: number
   /** Starts a borrow: hands over at once, refuses, or answers the effect that waits. */
   lend(lease: Lease): AnyEffect
   /** Where a borrower stands that runs in the context. */
@@ -300,6 +300,11 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   /** Is it charged, shown and told of as something else? */
   get isRecorded(): boolean {
     return false
+  }
+
+  /** Has whoever asked got what it is active with? */
+  get isTaken(): boolean {
+    return true
   }
 
   /** How an active one comes back when its frame ends; `undefined`: it does not, something else decides. */

@@ -177,9 +177,11 @@ export class OwnedPool extends Pool {
     return [...admission.checking, ...queue.inOrder(most)].slice(0, most).map((lease) => lease.toldOf)
   }
 
-  /** What nobody took was not borrowed, as events tell it. */
+  /** What nobody has got, yet or ever, was not borrowed, as events tell it. */
   borrowing(): Borrowing {
-    const { borrows, claims: { open, unused }, counts } = this
+    const { borrows, counts, unused } = this
+    let open = 0
+    for (const { isTaken } of this.leases) if (!isTaken) open++
     return {
       ...counts,
       borrows: borrows - open,

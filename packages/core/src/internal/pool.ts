@@ -38,7 +38,7 @@ import type { Item } from "./poolItem.ts"
 import type { PoolConfig, Size } from "./poolOptions.ts"
 import type { Quota, Sharing } from "./poolQuota.ts"
 import { closed } from "./poolReport.ts"
-import { Claims, Counts, countWait } from "./poolStats.ts"
+import { Counts, countWait } from "./poolStats.ts"
 import { Stock } from "./poolStock.ts"
 import type { Keeper, Making } from "./poolStock.ts"
 import type { Queue } from "./queue.ts"
@@ -82,7 +82,8 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   /** Items that are being checked for those in the queue. */
   private checks = 0
   readonly strays = new LinkedList<Owned>()
-  readonly claims = new Claims()
+  /** Borrows that were given back before whoever asked had got them. */
+  unused = 0
   readonly stock: Stock
   // Its place among those that share room.
   readonly quota: Quota | undefined
@@ -277,7 +278,6 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (item.users === config.concurrency || item.isRetired) this.stock.unlist(item)
     this.borrows++
     counts.borrowed++
-    if (lease.isRecorded) this.claims.open++
     holds(lease.fiber.id)
     if (events.watchesOrders) ordersOf(this.registry).takes(lease, lease.fiber.id, lease.parts(this.capacity, true))
     if (config.overdueAfter !== Infinity) this.care.isLent(now)

@@ -66,23 +66,6 @@ export class Counts {
   waitingHighWaterMark = 0
 }
 
-/** Items that were handed to allocations, which take them a moment later, or not at all when they are interrupted. */
-export class Claims {
-  /** Handed over and not taken yet. */
-  open = 0
-  /** Given back without having been taken. */
-  unused = 0
-
-  taken(): void {
-    this.open--
-  }
-
-  dropped(): void {
-    this.open--
-    this.unused++
-  }
-}
-
 export const countWait = (counts: Counts, waited: number): void => {
   counts.waited++
   counts.waitTotal += waited
