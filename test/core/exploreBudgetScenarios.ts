@@ -49,6 +49,7 @@ export const budgetCases = [
   }),
   define({
     name: "what is refused early, or let through to find out",
+    isSlow: true,
     covers: ["TimeFrame.withAdmission", "admission"],
     idle: ["stage"],
     stage: (world: World) =>
@@ -143,6 +144,7 @@ export const budgetCases = [
   }),
   define({
     name: "waits for budgets inside of what is held, and for a pool beside",
+    isSlow: true,
     covers: ["Budget.wait", "WouldDeadlock"],
     idle: ["stage"],
     stage: (world: World) =>

@@ -62,6 +62,7 @@ const steered = [
   }),
   define({
     name: "what a tool finds while pools and values come and go",
+    isSlow: true,
     covers: ["ResourceManager.pools", "ResourceManager.definitions"],
     idle: ["stage", "persistent"],
     // Those outside of frames are not to be found.
@@ -198,6 +199,7 @@ const byKey = [
   }),
   define({
     name: "pools by key that are retired, invalidated, resized and closed",
+    isSlow: true,
     covers: ["ResourcePool.at", "ResourcePool.retireAll", "ResourcePool.invalidate", "ResourcePool.stats"],
     stage: (world) => world.keyedPool({ max: 1, maxTotal: 2, idleTimeToLive: 10, acquireTimeout: 30 }),
     fibers: (_, pools) => {

@@ -28,6 +28,7 @@ const held = [
   }),
   define({
     name: "items that are borrowed for as long as a scope is open",
+    isSlow: true,
     covers: ["ResourcePool.get"],
     stage: ofSize(2),
     fibers: (_, pool) => ({
@@ -40,6 +41,7 @@ const held = [
   }),
   define({
     name: "a pool as a definition, in frames",
+    isSlow: true,
     covers: ["ResourceManager.allocate", "ResourceManager.use", "ResourceManager.allocateAll", "ResourcePool.make"],
     stage: ofSize(2),
     fibers: (world, pool) => ({
@@ -200,6 +202,7 @@ const worn = [
   }),
   define({
     name: "items that live for a while, and are kept alive",
+    isSlow: true,
     covers: ["ResourcePool.make", "maxLifetime", "keepalive"],
     isRestless: true,
     stage: (world) => world.pool({ min: 1, max: 2, maxLifetime: 18, keepalive: 7, idleTimeToLive: 15 }),

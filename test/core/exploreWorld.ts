@@ -204,6 +204,8 @@ export interface Case<Stage = any> {
   readonly name: string
   /** The public operations that it is about. */
   readonly covers: ReadonlyArray<string>
+  /** Does a schedule take several times as long as others do? Then it has a third as many. */
+  readonly isSlow?: boolean
   /** Do its pools keep items alive? Then they never come to rest. */
   readonly isRestless?: boolean
   /** Names of definitions and frames that may stay when nobody uses them any more. */
