@@ -20,9 +20,9 @@ import type { LeakReport } from "./LeakReport.ts"
 import * as Source from "./Source.ts"
 
 export type {
-  /** How closely it looks. */
+  /** How closely is looked. */
   Level,
-  /** What it looks for, and how patiently. */
+  /** What a detector can be given. */
   Options
 } from "./internal/leakConfig.ts"
 

@@ -6,7 +6,7 @@
  * counted before has left since, though others of their kind, or the frames around, come and go. Without anything that
  * comes and goes it may as well be a slow start, so that takes four times as many windows.
  *
- * Costs grow when each one that is held costs more than those before, window after window. That trend is tested as Mann and
+ * Costs grow when those that are new in a window cost more than those before, window after window. That trend is tested as Mann and
  * Kendall do (H. B. Mann, Nonparametric tests against trend, Econometrica 13, 1945): by the share of pairs of windows of
  * which the later one is higher.
  */
@@ -16,7 +16,7 @@ import * as words from "./leakWords.ts"
 import { keyOf, kindOfPath } from "./standing.ts"
 import type { Standing } from "./standing.ts"
 import { costRise, countUntil, push, rise, total } from "./trend.ts"
-import type { Member, Rise } from "./trend.ts"
+import type { Mean, Member, Rise } from "./trend.ts"
 
 /** How many kinds are followed; those with the fewest survivors are left out. */
 const most = 1000
@@ -37,8 +37,8 @@ class Series {
   survivors: Array<number> = []
   /** Others of it that came and went. */
   gone: Array<number> = []
-  /** What one costs on average, by unit; only of kinds that cost something. */
-  readonly costs = new Map<string, Array<number>>()
+  /** What a new one cost on average, by unit, in windows in which there were new ones. */
+  readonly costs = new Map<string, Array<Mean>>()
   /** The sums of this window. */
   readonly sums = new Map<string, { total: number; count: number }>()
   went = 0
@@ -58,6 +58,7 @@ export class Growth {
   private frameIds = new Set<number>()
   private frameKeys = new Map<number, string>()
   private lastFrame = -1
+  private lastAllocation = 0
   private resources: Standing["resources"] | undefined = undefined
   /** How many items the pools may have, by name. */
   private sizes = new Map<string, number>()
@@ -131,9 +132,12 @@ export class Growth {
   // What it costs.
 
   private addCosts(standing: Standing): void {
+    // Allocations are numbered. Those that stay would be counted again and again, and make one window like the next.
+    const before = this.lastAllocation
     for (const { allocations, key } of standing.groups.values()) {
-      for (const { cost, state } of allocations) {
-        if (state !== "live") continue
+      for (const { cost, id, state } of allocations) {
+        if (state !== "live" || id <= before) continue
+        this.lastAllocation = Math.max(this.lastAllocation, id)
         for (const unit in cost) {
           const { sums } = this.seriesOf(key)
           const sum = sums.get(unit)
@@ -170,7 +174,7 @@ export class Growth {
       if (!kinds.has(key)) series.survivors = []
       push(series.gone, series.went + (key.startsWith("frame ") ? 0 : this.ended), this.span)
       series.went = 0
-      this.closeCosts(series)
+      this.closeCosts(series, start)
     }
     this.ended = 0
     for (const [key, series] of this.series) this.judge(series, kinds.get(key), kinds, standing)
@@ -181,11 +185,12 @@ export class Growth {
     return this.config.windows * doubt
   }
 
-  private closeCosts({ costs, sums }: Series): void {
-    for (const unit of costs.keys()) if (!sums.has(unit)) costs.delete(unit)
+  private closeCosts({ costs, sums }: Series, start: number): void {
+    const earliest = this.starts.at(-this.span) ?? 0
+    for (const [unit, means] of costs) if (means.at(-1)!.start < earliest) costs.delete(unit)
     for (const [unit, { count, total }] of sums) {
       const means = costs.get(unit) ?? []
-      push(means, total / count, this.config.windows + 1)
+      push(means, { start, value: total / count }, this.config.windows + 1)
       costs.set(unit, means)
     }
     sums.clear()
@@ -219,7 +224,7 @@ export class Growth {
     const costlier = gone >= fewest ? this.costlierOf(series, kind, standing) : undefined
     if (costlier !== undefined) series.costlier = costlier
     else if (series.costlier !== undefined) {
-      const means = series.costs.get(series.costlier.suspect.unit!) ?? []
+      const means = (series.costs.get(series.costlier.suspect.unit!) ?? []).map(({ value }) => value)
       if (this.isOver(means, series.costlier)) series.costlier = undefined
     }
   }
@@ -262,7 +267,7 @@ export class Growth {
 
   private costlierOf(series: Series, kind: Kind, standing: Standing): Series["costlier"] {
     for (const [unit, means] of series.costs) {
-      const grown = costRise(means, this.starts, this.config.windows)
+      const grown = costRise(means, this.config.windows)
       if (grown === undefined) continue
       const { allocations } = standing.groups.get(kind.key)!
       const facts = factsOf(kind, grown)

@@ -9,6 +9,7 @@ import type { Config } from "./leakConfig.ts"
 import type { Group, Standing } from "./standing.ts"
 
 interface Learned {
+  readonly resource: string
   /** How many were seen to be given back. */
   seen: number
   /** The longest of late, and of the time before. */
@@ -58,7 +59,7 @@ export class Holds {
   }
 
   learn(standing: Standing): void {
-    const { at, ids } = standing
+    const { at } = standing
     for (const [resource, { holdMax, released }] of standing.resources) {
       const known = this.definitions.get(resource)
       if (known === undefined) {
@@ -71,12 +72,16 @@ export class Holds {
     for (const resource of this.definitions.keys()) {
       if (!standing.resources.has(resource)) this.definitions.delete(resource)
     }
-    for (const [id, held] of this.live) if (!ids.has(id)) this.cameBack(held, at)
+    for (const [id, held] of this.live) if (!standing.allocations.has(id)) this.cameBack(held, at)
     this.live = new Map()
     for (const { allocations, key, resource } of standing.groups.values()) {
       for (const { id, since, state } of allocations) {
         if (state === "live") this.live.set(id, { key, resource, since })
       }
+    }
+    for (const kind of this.kinds.values()) {
+      // Of one or two nobody can tell whether the others were alike.
+      if (kind.knownAt === 0 && kind.seen >= 3 && this.holdsOf(kind) >= this.config.samples) kind.knownAt = at
     }
     this.forget()
   }
@@ -86,7 +91,7 @@ export class Holds {
     if (definition !== undefined) definition.seen++
     let kind = this.kinds.get(key)
     if (kind === undefined) {
-      kind = { seen: 0, longest: 0, longestBefore: 0, rotatedAt: at, knownAt: 0, lookedAt: at }
+      kind = { resource, seen: 0, longest: 0, longestBefore: 0, rotatedAt: at, knownAt: 0, lookedAt: at }
       this.kinds.set(key, kind)
     }
     this.rotate(kind, at)
@@ -115,19 +120,21 @@ export class Holds {
     const fixed = this.config.holds.get(resource) ?? this.config.hold
     if (fixed !== undefined) return { hold: fixed }
     const kind = this.kinds.get(key)
-    const definition = this.definitions.get(resource)
-    // Of one or two nobody can tell whether the others were alike.
-    if (kind === undefined || definition === undefined || kind.seen < 3) return undefined
-    const unseen = Math.max(0, definition.count - definition.before - definition.seen)
-    const holds = Math.floor(kind.seen * (1 + unseen / definition.seen))
-    if (holds < this.config.samples) return undefined
-    if (kind.knownAt === 0) kind.knownAt = at
+    if (kind === undefined || kind.knownAt === 0) return undefined
     kind.lookedAt = at
     // When nothing came back for so long that all is forgotten, what was known last holds on.
     const longest = Math.max(kind.longest, kind.longestBefore)
     return {
       hold: Math.max(this.config.floor, this.config.factor * longest),
-      learned: { longest, holds, knownAt: kind.knownAt }
+      learned: { longest, holds: this.holdsOf(kind), knownAt: kind.knownAt }
     }
+  }
+
+  /** How many were given back, seen or not. */
+  private holdsOf({ resource, seen }: Learned): number {
+    const definition = this.definitions.get(resource)
+    if (definition === undefined) return seen
+    const unseen = Math.max(0, definition.count - definition.before - definition.seen)
+    return Math.floor(seen * (1 + unseen / Math.max(1, definition.seen)))
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The options of the detector, checked. Owned by `LeakDetector`.
+ * The options of the detector, and how they are checked. Owned by `LeakDetector`.
  */
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

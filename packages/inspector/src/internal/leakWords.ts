@@ -16,8 +16,8 @@ const who = ({ callSite }: { readonly callSite?: string }): string =>
   callSite === undefined ? "who allocates it" : `who allocates it (${callSite})`
 
 /** Has it come home, or is it only that it does not look like a leak any more? */
-const settledOf = ({ id, resource, since }: AllocationState) => ({ at, ids }: Standing): string =>
-  ids.has(id)
+const settledOf = ({ id, resource, since }: AllocationState) => ({ allocations, at }: Standing): string =>
+  allocations.has(id)
     ? `${resource} #${id} is in order again, after ${duration(at - since)}`
     : `${resource} #${id} returned after all, after ${duration(at - since)}`
 
@@ -83,8 +83,8 @@ const releasing = (allocation: AllocationState, at: number, since: number): Word
   advice:
     `See what the release of ${allocation.resource} waits for, and give that a timeout. What it costs stays charged ` +
     `until it ends`,
-  settled: ({ at, ids }) =>
-    ids.has(allocation.id)
+  settled: ({ allocations, at }) =>
+    allocations.has(allocation.id)
       ? `${nameOf(allocation)} is in order again, after ${duration(at - since)}`
       : `The release of ${nameOf(allocation)} ended after all, after ${duration(at - since)}`
 })

@@ -47,10 +47,11 @@ export class Standing {
   readonly groups = new Map<string, Group>()
   readonly frameGroups = new Map<string, FrameGroup>()
   readonly frames = new Map<number, FrameState>()
-  readonly ids = new Set<number>()
+  readonly allocations = new Map<number, AllocationState>()
   /** What was counted so far by definition, of whatever kind. */
   readonly resources = new Map<string, Counted>()
   private readonly kinds = new Map<string, string>()
+  private collected: Map<number, Array<AllocationState>> | undefined = undefined
   private readonly values: ReadonlySet<number>
   private readonly pools: ReadonlySet<number>
 
@@ -59,7 +60,9 @@ export class Standing {
     this.at = snapshot.at
     this.values = new Set(snapshot.values.map(({ frameId }) => frameId))
     this.pools = new Set(snapshot.pools.map(({ frameId }) => frameId))
-    for (const { holdMax, late, released, resource } of snapshot.resources) {
+    for (const { holdMax: longest, kind, late, released, resource } of snapshot.resources) {
+      // How long others use them is not counted of shared and persistent values.
+      const holdMax = kind === "temporal" || kind === "pool" ? longest : Infinity
       const known = this.resources.get(resource)
       if (known === undefined) this.resources.set(resource, { released, late, holdMax })
       else {
@@ -70,7 +73,7 @@ export class Standing {
     }
     for (const frame of snapshot.frames) this.addFrame(frame)
     for (const allocation of snapshot.allocations) {
-      this.ids.add(allocation.id)
+      this.allocations.set(allocation.id, allocation)
       if (!this.isItem(allocation)) this.addAllocation(allocation)
     }
   }
@@ -83,6 +86,20 @@ export class Standing {
   /** Is it an item of a pool? That is the pool's to keep, and there are no more of them than it may have. */
   isItem({ frameId, share }: AllocationState): boolean {
     return !share && this.pools.has(frameId)
+  }
+
+  /** Those in the frame whose handles were collected. */
+  collectedIn(frameId: number): ReadonlyArray<AllocationState> {
+    if (this.collected === undefined) {
+      this.collected = new Map()
+      for (const allocation of this.snapshot.allocations) {
+        if (allocation.collected !== true) continue
+        const others = this.collected.get(allocation.frameId)
+        if (others === undefined) this.collected.set(allocation.frameId, [allocation])
+        else others.push(allocation)
+      }
+    }
+    return this.collected.get(frameId) ?? []
   }
 
   private kindOf(path: string): string {

@@ -47,13 +47,13 @@ export class Suspects {
       if (suspect !== undefined) suspects.push(suspect)
     }
     this.addFrames(standing, suspects)
-    return suspects
+    return withoutParts(suspects, standing)
   }
 
   private ofAllocation(allocation: AllocationState, standing: Standing): Suspect | undefined {
     const { at } = standing
     const look = lookOf(allocation, standing)
-    if (look === undefined) return undefined
+    if (look === undefined || (look === "collected" && !this.isDropped(allocation, standing))) return undefined
     const since = this.lookedSince(`${look} #${allocation.id}`, at)
     if (at - since < (look === "releasing" ? this.config.releaseAfter : this.config.settle)) return undefined
     return {
@@ -62,6 +62,26 @@ export class Suspects {
       since: look === "releasing" ? since : allocation.since,
       ...words.held[look](allocation, at, since)
     }
+  }
+
+  /**
+   * Who needs a value for as long as the frame is open has no use for the handle: that is so for what is allocated when the
+   * frame begins. What is allocated and dropped again and again, or later by a fiber that has ended, is lost. Who looks at
+   * all of them wants to see all of them.
+   */
+  private isDropped({ abandoned, frameId, resource, since }: AllocationState, standing: Standing): boolean {
+    const { floor, level, settle } = this.config
+    if (level === "full") return true
+    const openedAt = standing.frames.get(frameId)?.openedAt ?? since
+    if (abandoned === true && since - openedAt >= floor) return true
+    let first = since
+    let last = since
+    for (const other of standing.collectedIn(frameId)) {
+      if (other.resource !== resource) continue
+      first = Math.min(first, other.since)
+      last = Math.max(last, other.since)
+    }
+    return last - first >= settle
   }
 
   private overdue(
@@ -98,7 +118,14 @@ export class Suspects {
     for (const { frameId, state } of snapshot.allocations) {
       if (state === "releasing" || state === "acquiring") tell(standing.frames.get(frameId))
     }
-    const holding = new Set(snapshot.allocations.map(({ frameId }) => frameId))
+    const holding = new Set<number>()
+    for (const { frameId } of snapshot.allocations) {
+      let frame = standing.frames.get(frameId)
+      while (frame !== undefined && !holding.has(frame.id)) {
+        holding.add(frame.id)
+        frame = frame.parent === null ? undefined : standing.frames.get(frame.parent)
+      }
+    }
     // Outer ones come before those inside.
     for (const frame of snapshot.frames.toReversed()) {
       const look = lookOfFrame(frame, holding.has(frame.id))
@@ -145,6 +172,22 @@ const lookOf = (
   if (allocation.state !== "live" || standing.isItem(allocation) || standing.isValue(allocation)) return undefined
   if (allocation.abandoned === true && isForsaken(allocation, standing)) return "abandoned"
   return allocation.collected === true ? "collected" : undefined
+}
+
+/** What was allocated for the acquisition of another one stays because that one does. */
+const withoutParts = (suspects: Array<Suspect>, { allocations, frames }: Standing): Array<Suspect> => {
+  const wholes = new Set<string>()
+  const frameOf = ({ kind, subject }: Suspect) =>
+    kind === "allocation" ? frames.get(allocations.get(subject!)!.frameId) : undefined
+  for (const suspect of suspects) {
+    const frame = frameOf(suspect)
+    if (frame !== undefined) wholes.add(`${suspect.resource} in ${frame.id}`)
+  }
+  return suspects.filter((suspect) => {
+    const frame = frameOf(suspect)
+    // The frame that an acquisition runs in has its name, and is in the frame of the allocation.
+    return frame === undefined || !wholes.has(`${frame.name} in ${frame.parent}`)
+  })
 }
 
 /**

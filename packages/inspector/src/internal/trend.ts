@@ -14,8 +14,14 @@ export interface Rise {
   readonly since: number
 }
 
+/** A mean over the window that began then. */
+export interface Mean {
+  readonly start: number
+  readonly value: number
+}
+
 /** Adds the newest value, and forgets the oldest of too many. */
-export const push = (values: Array<number>, value: number, most: number): void => {
+export const push = <A>(values: Array<A>, value: A, most: number): void => {
   values.push(value)
   if (values.length > most) values.shift()
 }
@@ -70,14 +76,12 @@ export const rise = (options: {
 }
 
 /** Does each cost more than those before, window after window? */
-export const costRise = (
-  means: ReadonlyArray<number>,
-  starts: ReadonlyArray<number>,
-  windows: number
-): Rise | undefined => {
-  const from = means[0]!
-  const to = means.at(-1)!
-  if (means.length <= windows || to < 1.5 * from || concordance(means) < 0.95) return undefined
-  const half = means[Math.floor(windows / 2)]!
-  return to - half < 0.5 * (half - from) ? undefined : { from, to, since: starts.at(-windows - 1)! }
+export const costRise = (means: ReadonlyArray<Mean>, windows: number): Rise | undefined => {
+  if (means.length <= windows) return undefined
+  const values = means.map(({ value }) => value)
+  const from = values[0]!
+  const to = values.at(-1)!
+  if (to < 1.5 * from || concordance(values) < 0.95) return undefined
+  const half = values[Math.floor(windows / 2)]!
+  return to - half < 0.5 * (half - from) ? undefined : { from, to, since: means[0]!.start }
 }
