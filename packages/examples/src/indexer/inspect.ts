@@ -1,7 +1,7 @@
 /**
  * Lets others look at a run, and tells where, on the standard error.
  */
-import { Inspector } from "@chronovyan/inspector"
+import { Inspector, LeakDetector } from "@chronovyan/inspector"
 import { Console, Effect, Layer } from "effect"
 
 const tell = Effect.flatMap(
@@ -9,4 +9,7 @@ const tell = Effect.flatMap(
   (address) => Console.error(`This run can be looked at in a browser at ${address}, and with: npx chronovyan top`)
 )
 
-export const layer = Layer.effectDiscard(tell).pipe(Layer.provide(Inspector.layer({ name: "indexer" })))
+export const layer = Layer.effectDiscard(tell).pipe(
+  Layer.provide(Inspector.layer({ name: "indexer" })),
+  Layer.provide(LeakDetector.layer({ interval: "1 second", log: false }))
+)
