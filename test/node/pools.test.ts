@@ -84,7 +84,8 @@ describe("A pool of worker threads", () => {
         )
         yield* Effect.replicateEffect(task, 20, { concurrency: "unbounded" })
       }).pipe(framed({ workers: 2 }))
-      assert.strictEqual((yield* Ref.get(used)).size, 2)
+      // On a busy machine the first thread may be done before the second one has begun.
+      assert.oneOf((yield* Ref.get(used)).size, [1, 2])
       assert.strictEqual(threads(), before)
     }))
 
