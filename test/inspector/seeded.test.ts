@@ -203,7 +203,7 @@ const handles: ReadonlyArray<Seed> = [3, 5, 9].map((every): Seed => ({
   kind: "dropped handle",
   names: "handle in server",
   reason: "collected",
-  options: every === 9 ? { level: "full", ignore: ["steady"] } : { level: "sampled", every: 1 },
+  options: every === 9 ? { level: "full", collected: "all", ignore: ["steady"] } : { level: "sampled", every: 1 },
   every,
   turns: 30,
   work: ({ server }) => {

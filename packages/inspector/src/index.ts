@@ -1,3 +1,4 @@
+export * as Contention from "./Contention.ts"
 export * as ContentionReport from "./ContentionReport.ts"
 export * as Inspector from "./Inspector.ts"
 export * as LeakDetector from "./LeakDetector.ts"

@@ -54,6 +54,13 @@ export interface Options {
   readonly releaseAfter?: Duration.Input | undefined
   /** How long something has to look collected, abandoned or orphaned before it is told of. Default: 10 seconds. */
   readonly settle?: Duration.Input | undefined
+  /**
+   * At the levels `sampled` and `full`: which of those are told of whose handles were collected. `"lost"`: those that were
+   * dropped again and again in one frame, or by a fiber that has ended when the frame had been open for some time (the
+   * `floor`). Who uses a value until its frame ends has no use for the handle, so a single one is no sign of anything.
+   * `"all"`: all of them. Default: `"lost"`.
+   */
+  readonly collected?: "lost" | "all" | undefined
   /** Definitions, pools and frames of which nothing is told, by name. Default: none. */
   readonly ignore?: ReadonlyArray<string> | undefined
   /** How many of one definition are told of at once, for one reason. Default: 10. */
@@ -81,6 +88,7 @@ export interface Config {
   readonly window: number
   readonly windows: number
   readonly minimum: number
+  readonly collected: "lost" | "all"
   readonly ignored: ReadonlySet<string>
   readonly limit: number
 }
@@ -107,6 +115,7 @@ export const configOf = (options: Options): Config => {
     window: Math.max(interval, millis("growth.window", growth.window ?? "1 minute", 1)),
     windows: Math.max(3, whole("growth.windows", growth.windows ?? 10)),
     minimum: whole("growth.minimum", growth.minimum ?? 10),
+    collected: options.collected ?? "lost",
     ignored: new Set(options.ignore),
     limit: whole("limit", options.limit ?? 10)
   }

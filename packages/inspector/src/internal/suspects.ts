@@ -66,12 +66,11 @@ export class Suspects {
 
   /**
    * Who needs a value for as long as the frame is open has no use for the handle: that is so for what is allocated when the
-   * frame begins. What is allocated and dropped again and again, or later by a fiber that has ended, is lost. Who looks at
-   * all of them wants to see all of them.
+   * frame begins. What is allocated and dropped again and again, or later by a fiber that has ended, is lost.
    */
   private isDropped({ abandoned, frameId, resource, since }: AllocationState, standing: Standing): boolean {
-    const { floor, level, settle } = this.config
-    if (level === "full") return true
+    const { collected, floor, settle } = this.config
+    if (collected === "all") return true
     const openedAt = standing.frames.get(frameId)?.openedAt ?? since
     if (abandoned === true && since - openedAt >= floor) return true
     let first = since
