@@ -8,7 +8,7 @@
 export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: ReadonlyArray<ReadonlyArray<string>>]> = [
   [
     "words",
-    ["Cost", "Deadline", "internal/list", "internal/recent", "internal/sampling"],
+    ["Cost", "Deadline", "internal/list", "internal/primitive", "internal/recent", "internal/sampling"],
     ["internal/callSite"],
     ["CallSite"]
   ],

@@ -13,9 +13,8 @@ import { dual } from "effect/Function"
 import { hasProperty } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { decode } from "./internal/allocate.ts"
-import { GetLease, UseLease } from "./internal/borrow.ts"
+import { Borrowing, GetLease } from "./internal/borrow.ts"
 import { sampling, siteOf } from "./internal/callSite.ts"
-import type { Site } from "./internal/callSite.ts"
 import { Definition } from "./internal/definition.ts"
 import { KeyedPool as Keyed, openKeyed, PoolOfKey } from "./internal/keyedPool.ts"
 import type { StatsOfKey } from "./internal/keyedPool.ts"
@@ -261,16 +260,9 @@ export const use: {
 } = (selfOrBody: any, body?: any): any => {
   // Not `dual`: what it puts on the stack would be in the way.
   const site = sampling.isOn ? siteOf(use) : undefined
-  return body === undefined ? (self: Any) => useOf(self, selfOrBody, site) : useOf(selfOrBody, body, site)
-}
-
-const useOf = (
-  self: Any,
-  f: (item: any) => Effect.Effect<any, any, any>,
-  site: Site | undefined
-): Effect.Effect<any, any, any> => {
-  const pool = self as unknown as Lending
-  return Effect.withFiber((fiber) => new UseLease(pool, fiber, f, site).borrow)
+  return body === undefined
+    ? (self: any) => new Borrowing(self, selfOrBody, site)
+    : new Borrowing(selfOrBody, body, site)
 }
 
 /**

@@ -15,12 +15,13 @@ import { Frame } from "./frame.ts"
 import { active, conditionAfter, Lease } from "./lease.ts"
 import type { AnyFiber, Condition, Lending } from "./lease.ts"
 import type { Closer, Facts } from "./owned.ts"
+import { Primitive } from "./primitive.ts"
 import { beginStep, endStep } from "./trampoline.ts"
 
 type AnyEffect = Effect.Effect<any, any, any>
 
 /** Around an effect. */
-export class UseLease extends Lease {
+class UseLease extends Lease {
   private readonly body: (item: any) => AnyEffect
 
   constructor(lending: Lending, fiber: AnyFiber, body: (item: any) => AnyEffect, site: Site | undefined) {
@@ -42,6 +43,24 @@ export class UseLease extends Lease {
   leave(exit: Exit.Exit<unknown, unknown>): undefined {
     this.giveBack(conditionAfter(exit))
     return undefined
+  }
+}
+
+/** What `ResourcePool.use` makes: each time that it runs it is another borrow. */
+export class Borrowing extends Primitive {
+  private readonly lending: Lending
+  private readonly body: (item: any) => AnyEffect
+  private readonly site: Site | undefined
+
+  constructor(lending: Lending, body: (item: any) => AnyEffect, site: Site | undefined) {
+    super()
+    this.lending = lending
+    this.body = body
+    this.site = site
+  }
+
+  override evaluate(fiber: AnyFiber): AnyEffect {
+    return new UseLease(this.lending, fiber, this.body, this.site).borrow
   }
 }
 

@@ -17,7 +17,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
@@ -35,6 +34,7 @@ import { chargesOf, itemOf, ordersOf } from "./orders.ts"
 import type { Part } from "./orders.ts"
 import { Owned } from "./owned.ts"
 import type { Closer, Facts, Marks } from "./owned.ts"
+import { primitiveOf } from "./primitive.ts"
 import type { Line, Standing } from "./queue.ts"
 import type { Registry } from "./registry.ts"
 import type { Timeout } from "./timers.ts"
@@ -48,7 +48,7 @@ export interface Lent {
   readonly value: unknown
   /** It is lent to nobody any more, and ends when all have given it back. */
   readonly isRetired: boolean
-  readonly leases: Line<Lease>
+  readonly leases: Iterable<Lease>
 }
 
 /** What a lease knows of the pool that it borrows from. */
@@ -106,7 +106,7 @@ export const checking = 2
 export const active = 3
 export const done = 4
 
-const OwnedEffect = Effectable.Mixin(Owned) as unknown as abstract new() => Owned & Effect.Effect<any, any, any>
+const OwnedEffect = primitiveOf(Owned)
 
 export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held, Waiter {
   ahead: Lease | undefined = undefined
@@ -160,7 +160,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   /** What comes of it, once it has its item. */
   abstract proceed(): AnyEffect
 
-  asEffect(): AnyEffect {
+  /** Goes on from whatever state it is in. */
+  override evaluate(): AnyEffect {
     if (this.state === fresh) return this.begin()
     if (this.state === active) return this.proceed()
     return this.isWaiting ? this.await() : this.answer!

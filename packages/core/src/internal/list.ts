@@ -1,5 +1,5 @@
 /**
- * An intrusive doubly linked list: linking and unlinking are O(1) and allocate nothing.
+ * Intrusive doubly linked lists: linking and unlinking are O(1) and allocate nothing.
  */
 export interface Linked<T> {
   previous: T | undefined
@@ -39,5 +39,42 @@ export class LinkedList<T extends Linked<T>> {
     else next.previous = previous
     node.previous = undefined
     node.next = undefined
+  }
+}
+
+/** A list whose last one came first: it knows only where it starts, which is less to write down. */
+export interface Stacked<T> {
+  /** Who came after it. */
+  ahead: T | undefined
+  /** Who came before it. */
+  behind: T | undefined
+}
+
+export class Stack<T extends Stacked<T>> {
+  private top: T | undefined = undefined
+
+  push(one: T): void {
+    const { top } = this
+    if (top !== undefined) {
+      one.behind = top
+      top.ahead = one
+    }
+    this.top = one
+  }
+
+  /** Only for one that is in it. */
+  remove(one: T): void {
+    const { ahead, behind } = one
+    if (ahead === undefined) this.top = behind
+    else ahead.behind = one.behind
+    if (behind !== undefined) {
+      behind.ahead = ahead
+      one.behind = undefined
+    }
+    one.ahead = undefined
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (let one = this.top; one !== undefined; one = one.behind) yield one
   }
 }

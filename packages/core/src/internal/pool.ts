@@ -272,7 +272,7 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     lease.state = states.active
     lease.item = item
     lease.since = now
-    item.leases.append(lease)
+    item.leases.push(lease)
     if (++item.uses >= config.maxUses) item.isRetired = true
     if (item.users++ === 0 && ++this.used > counts.usedHighWaterMark) counts.usedHighWaterMark = this.used
     if (item.users === config.concurrency || item.isRetired) this.stock.unlist(item)
@@ -343,7 +343,9 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
     if (condition === "good") {
       item.checkedAt = now
       // Most items go from hand to hand.
-      if (this.isDirect && this.queue.length > 0 && this.isAsGood(item, now)) return this.passToFirst(item, now)
+      if (this.isDirect && this.isAsGood(item, now)) {
+        return this.queue.length > 0 ? this.passToFirst(item, now) : this.rest(item)
+      }
     } else {
       item.isInDoubt = true
       if (item.users > 0 && this.config.validate !== undefined) this.stock.unlist(item)

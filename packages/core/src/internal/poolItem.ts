@@ -26,8 +26,8 @@ import type { RunningAside } from "./aside.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import type { Lease, Lent } from "./lease.ts"
+import { Stack } from "./list.ts"
 import type { PoolConfig } from "./poolOptions.ts"
-import { Line } from "./queue.ts"
 import type { Temporal } from "./temporal.ts"
 
 /** A place for the life of an item: a Scope that Effect's Pool owns. */
@@ -68,7 +68,7 @@ export class Item implements Lent {
   state: ItemState = "creating"
   value: unknown = undefined
   /** Who uses it. */
-  readonly leases = new Line<Lease>(0)
+  readonly leases = new Stack<Lease>()
   users = 0
   /** Is it in the list of those that can be lent? */
   isIdle = false

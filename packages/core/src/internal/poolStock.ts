@@ -79,9 +79,7 @@ export class Stock {
   }
 
   *leases(): Generator<Lease> {
-    for (const item of this.items) {
-      for (let lease = item.leases.first; lease !== undefined; lease = lease.behind) yield lease
-    }
+    for (const item of this.items) yield* item.leases
   }
 
   /** The last one is the warmest; one that was never used goes to the other end. */
