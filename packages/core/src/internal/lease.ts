@@ -111,7 +111,6 @@ const OwnedEffect = primitiveOf(Owned)
 export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held, Waiter {
   ahead: Lease | undefined = undefined
   behind: Lease | undefined = undefined
-  line: Line<Lease> | undefined = undefined
   /** Found when it begins, since the pool of a key comes and goes: until then it is where to find it. */
   lender: Lender
   /** Who is to give it back. */
@@ -129,8 +128,9 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   item: Lent | undefined = undefined
   /** How to resume its fiber, while that is suspended. */
   private wake: ((effect: AnyEffect) => void) | undefined = undefined
-  private readonly site: Site | StackFrame | undefined
   // What few of them ever have is on the prototype until then: hundreds of thousands may wait.
+  declare line: Line<Lease> | undefined
+  declare private readonly site: Site | StackFrame | undefined
   /** What it ended with, if it was told. */
   declare private answer: Exit.Exit<never, unknown> | undefined
   /** Limits how long it waits for a check. */
@@ -146,7 +146,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     super()
     this.lender = lending as unknown as Lender
     this.fiber = fiber
-    this.site = site ?? fiber.cache.stackFrame
+    const place = site ?? fiber.cache.stackFrame
+    if (place !== undefined) this.site = place
   }
 
   /** The effect that borrows: undoing is registered before anything is done. */
@@ -410,6 +411,8 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
 }
 
 Object.assign(Lease.prototype, {
+  line: undefined,
+  site: undefined,
   answer: undefined,
   timeout: undefined,
   isOverdue: false,

@@ -16,6 +16,7 @@ export const Priority: Context.Reference<number> = Context.Reference<number>("@c
 export interface Standing<T> {
   ahead: T | undefined
   behind: T | undefined
+  /** Where it stands, if that is not the line of the usual priority: most stand there. */
   line: Line<any> | undefined
   /** When it came, in milliseconds. */
   readonly since: number
@@ -41,7 +42,7 @@ export class Line<T extends Standing<T>> {
 
   append(one: T): void {
     const { last } = this
-    one.line = this
+    if (this.priority !== 0) one.line = this
     one.ahead = last
     one.behind = undefined
     if (last === undefined) this.first = one
@@ -56,7 +57,7 @@ export class Line<T extends Standing<T>> {
     while (behind !== undefined && behind.since <= one.since) behind = behind.behind
     if (behind === undefined) return this.append(one)
     const { ahead } = behind
-    one.line = this
+    if (this.priority !== 0) one.line = this
     one.ahead = ahead
     one.behind = behind
     behind.ahead = one
@@ -70,7 +71,7 @@ export class Line<T extends Standing<T>> {
     else ahead.behind = behind
     if (behind === undefined) this.last = ahead
     else behind.ahead = ahead
-    one.line = undefined
+    if (this.priority !== 0) one.line = undefined
     one.ahead = undefined
     one.behind = undefined
   }
@@ -101,7 +102,7 @@ export class Queue<T extends Standing<T>> {
   }
 
   remove(one: T): void {
-    const line: Line<T> = one.line!
+    const line: Line<T> = one.line ?? this.lines[0]!
     this.length--
     line.length--
     line.remove(one)
