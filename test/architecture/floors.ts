@@ -33,10 +33,11 @@ export const floors: ReadonlyArray<readonly [floor: string, ...subFloors: Readon
   [
     "lifetime",
     ["internal/owned"],
-    ["internal/closing", "internal/finalizers", "internal/holding"],
+    ["internal/closing", "internal/finalizers", "internal/holding", "internal/visit"],
     ["internal/frame"],
     ["internal/deadlock", "internal/holders", "internal/manager", "internal/observe"],
     ["internal/admission", "internal/charging", "internal/orders"],
+    ["internal/budgetRequest"],
     ["internal/budgetWait"],
     ["internal/budgetTx", "internal/run"],
     ["TimeFrame"],

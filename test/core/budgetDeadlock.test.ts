@@ -179,6 +179,30 @@ describe("The search for a deadlock", () => {
       yield* gate.open
     }).pipe(waiting({ desk: 1000, chair: 10 }), managed()))
 
+  it.effect("is refused to one who holds what it has moved out of a frame inside of its own", () =>
+    Effect.gen(function*() {
+      const turn = yield* Latch.make()
+      const program = (name: string, timeout?: number) =>
+        Effect.gen(function*() {
+          const outer = yield* TimeFrame.current
+          yield* Effect.flatMap(ResourceManager.allocate(Connection), Allocation.transfer(outer)).pipe(
+            TimeFrame.run({ name: "build", ...(timeout === undefined ? undefined : { timeout }) })
+          )
+          yield* turn.await
+          yield* ResourceManager.use(Connection, nothing)
+        }).pipe(TimeFrame.run({ name }))
+      const fibers = [yield* start(program("one")), yield* start(program("two", 1000))]
+      yield* settle
+      yield* turn.open
+      yield* settle
+      const error = deadlockOf(fibers[1]!)
+      assert.deepStrictEqual(error.cycle.map(({ frame, holds }) => [frame, holds]), [
+        ["server/one", ["connection"]],
+        ["server/two", ["connection"]]
+      ])
+      assert.isTrue(Exit.isSuccess(fibers[0]!.pollUnsafe()!))
+    }).pipe(waiting({ connection: 2 }), managed()))
+
   it.effect("knows what one who waits has lost meanwhile", () =>
     Effect.gen(function*() {
       const theirs = yield* TimeFrame.make({ name: "theirs" })
@@ -216,6 +240,38 @@ describe("There is no deadlock", () => {
       yield* settle
       assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!))
     }).pipe(waiting({ connection: 2 }), managed()))
+
+  it.effect("with one who has waited, though the frame that it waited in has gone elsewhere meanwhile", () =>
+    Effect.gen(function*() {
+      const Session = ResourceDefinition.temporal("session", { acquire: () => TimeFrame.current })
+      const elsewhere = yield* TimeFrame.current
+      const [free, moves, end] = [yield* Latch.make(), yield* Latch.make(), yield* Latch.make()]
+      yield* start(ResourceManager.use(Token, () => free.await))
+      const holder = yield* start(ResourceManager.use(Connection, () =>
+        Effect.gen(function*() {
+          const session = yield* ResourceManager.allocate(Session)
+          yield* start(Effect.andThen(moves.await, Allocation.transfer(session, elsewhere)))
+          yield* ResourceManager.use(Token, nothing).pipe(TimeFrame.provide(session.value))
+          yield* end.await
+        }).pipe(TimeFrame.run({ name: "holder", timeout: 1000 }))))
+      yield* settle
+      yield* moves.open
+      yield* settle
+      yield* free.open
+      yield* settle
+      const turn = yield* Latch.make()
+      const other = yield* start(nested("other", Token, turn.await, Connection))
+      const behind = yield* start(ResourceManager.use(Token, nothing))
+      yield* settle
+      yield* turn.open
+      yield* settle
+      assert.isUndefined(other.pollUnsafe())
+      yield* end.open
+      yield* settle
+      assert.isTrue(Exit.isSuccess(behind.pollUnsafe()!))
+      assert.isTrue(Exit.isSuccess(other.pollUnsafe()!))
+      assert.isTrue(Exit.isSuccess(holder.pollUnsafe()!))
+    }).pipe(waiting({ connection: 1, token: 1 }), managed()))
 
   it.effect("while a rate refills", () =>
     Effect.gen(function*() {

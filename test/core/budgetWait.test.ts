@@ -1,4 +1,4 @@
-import { Budget, Cost, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
+import { Allocation, Budget, Cost, ResourceDefinition, ResourceManager, TimeFrame } from "@chronovyan/core"
 import type { ResourceError } from "@chronovyan/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Schema } from "effect"
@@ -22,6 +22,14 @@ const Call = ResourceDefinition.temporal("call", {
 /** Holds a block until the latch opens, and says when it has it. */
 const hold = (size: number, latch: Latch.Latch, said: Array<unknown> = [], word: unknown = size) =>
   ResourceManager.use(Block, size, () => Effect.andThen(Effect.sync(() => said.push(word)), latch.await))
+
+/** Is known by the frame that it was acquired in. */
+const Session = ResourceDefinition.temporal("session", { acquire: () => TimeFrame.current })
+
+const roomOf = (name: string, budget: Budget.Budget) => TimeFrame.make({ name, budget })
+
+const standingOf = (frame: TimeFrame.TimeFrame) =>
+  Effect.map(Budget.standing("memory", frame), ({ used, waiting }) => ({ used, waiting }))
 
 const inFrame = (options: Omit<TimeFrame.Options, "name">) => TimeFrame.run({ name: "frame", ...options })
 
@@ -357,6 +365,67 @@ describe("Waiting for a budget", () => {
       yield* latch.open
       yield* settle
     }).pipe(inFrame({ budget: { memory: 10 } }), managed()))
+
+  it.effect("goes on where the frame goes that asks: what is short there counts", () =>
+    Effect.gen(function*() {
+      const [from, to] = [yield* roomOf("from", { memory: 10 }), yield* roomOf("to", { memory: 8 })]
+      const latch = yield* Latch.make()
+      const said: Array<unknown> = []
+      const session = yield* ResourceManager.allocate(Session).pipe(TimeFrame.provide(from))
+      const ask = (size: number) => hold(size, latch, said).pipe(Budget.wait(), TimeFrame.provide(session.value))
+      yield* start(hold(9, latch).pipe(TimeFrame.provide(from)))
+      const never = yield* start(ask(9))
+      yield* start(ask(5))
+      const second = yield* start(ask(4))
+      const stays = yield* start(hold(1, latch, said, "stays").pipe(Budget.wait(), TimeFrame.provide(from)))
+      yield* Allocation.transfer(session, to)
+      yield* settle
+      assert.deepInclude(failureOf(never.pollUnsafe()!), { _tag: "BudgetExceeded", frame: "to", limit: 8 })
+      assert.deepStrictEqual(said, [5, "stays"])
+      assert.deepStrictEqual(yield* standingOf(from), { used: 10, waiting: 0 })
+      assert.deepStrictEqual(yield* standingOf(to), { used: 5, waiting: 1 })
+      yield* latch.open
+      yield* Fiber.join(second)
+      yield* Fiber.join(stays)
+      assert.deepStrictEqual([yield* standingOf(from), yield* standingOf(to)], [
+        { used: 0, waiting: 0 },
+        { used: 0, waiting: 0 }
+      ])
+    }).pipe(Effect.scoped, managed()))
+
+  for (const end of ["has it all the same", "is interrupted"]) {
+    it.effect(`of one that is served in the step in which its frame moves is charged once: it ${end}`, () =>
+      Effect.gen(function*() {
+        const [from, to] = [yield* roomOf("from", { memory: 10 }), yield* roomOf("to", { memory: 10 })]
+        const latch = yield* Latch.make()
+        const free = yield* Latch.make()
+        const session = yield* ResourceManager.allocate(Session).pipe(TimeFrame.provide(from))
+        yield* start(hold(10, free).pipe(TimeFrame.provide(from)))
+        const mover = Effect.suspend(() => {
+          const interrupt = Effect.sync(() => end === "is interrupted" && asker.interruptUnsafe())
+          return Effect.andThen(Allocation.transfer(session, to), interrupt)
+        })
+        yield* start(
+          ResourceManager.use(Block, 1, () => Effect.andThen(mover, latch.await)).pipe(
+            Budget.wait(),
+            TimeFrame.provide(from)
+          )
+        )
+        const asker: Fiber.Fiber<unknown, unknown> = yield* start(
+          hold(4, latch).pipe(Budget.wait(), TimeFrame.provide(session.value))
+        )
+        yield* free.open
+        yield* settle
+        assert.deepStrictEqual(yield* standingOf(from), { used: 1, waiting: 0 })
+        assert.deepStrictEqual(yield* standingOf(to), { used: end === "is interrupted" ? 0 : 4, waiting: 0 })
+        yield* latch.open
+        yield* settle
+        assert.deepStrictEqual([yield* standingOf(from), yield* standingOf(to)], [
+          { used: 0, waiting: 0 },
+          { used: 0, waiting: 0 }
+        ])
+      }).pipe(Effect.scoped, managed()))
+  }
 
   it.effect("for two units in turn is by the place that it had when it came", () =>
     Effect.gen(function*() {

@@ -11,10 +11,12 @@ import type * as Access from "./internal/access.ts"
 import { refuseClosed } from "./internal/allocate.ts"
 import type { Refused } from "./internal/allocate.ts"
 import * as internal from "./internal/allocation.ts"
+import { rejoinIn } from "./internal/budgetWait.ts"
 import { refuseFor } from "./internal/charging.ts"
 import type { Frame } from "./internal/frame.ts"
 import { recordOf } from "./internal/handle.ts"
 import { move } from "./internal/ledger.ts"
+import { beginStep, endStep } from "./internal/trampoline.ts"
 import type { AllocationReleased, BudgetExceeded, FrameClosed, WouldDeadlock } from "./ResourceError.ts"
 import type { TimeFrame } from "./TimeFrame.ts"
 
@@ -118,6 +120,13 @@ export const transfer: {
 const moveCharges = (allocation: internal.Allocation, to: Frame): Refused | undefined => {
   const { frame: from, resource } = allocation
   const cost = allocation.totalCost
-  const refusing = move(from.ledgers, to.ledgers, to.root, cost, resource, () => allocation.changeFrame(to))
-  return refusing === undefined ? undefined : refuseFor(to, cost, resource, refusing)
+  beginStep()
+  try {
+    const refusing = move(from.ledgers, to.ledgers, to.root, cost, resource, () => allocation.changeFrame(to))
+    if (refusing !== undefined) return refuseFor(to, cost, resource, refusing)
+    if (to.registry.requests > 0) rejoinIn(allocation)
+    return undefined
+  } finally {
+    endStep()
+  }
 }

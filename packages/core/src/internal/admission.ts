@@ -12,13 +12,13 @@ import type { Cost } from "../Cost.ts"
 import { DeadlineExceeded } from "../ResourceError.ts"
 import type { Definition } from "./definition.ts"
 import { late, OnLate } from "./exhaustion.ts"
-import { Visitor } from "./frame.ts"
 import type { Frame } from "./frame.ts"
 import { holdersIn, holdersOfUnit } from "./holders.ts"
 import type { Listed } from "./holders.ts"
 import type { Ledger } from "./ledger.ts"
 import { Recent } from "./recent.ts"
 import type { Admission } from "./recent.ts"
+import { Visitor } from "./visit.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -37,7 +37,7 @@ const policyOf = (frame: Frame, fiber: AnyFiber): Admission | undefined => {
 const limiting = (frame: Frame, fiber: AnyFiber): Frame => {
   let found = frame.limiting
   for (let visit = Context.get(fiber.context, Visitor); visit !== undefined; visit = visit.outer) {
-    const other = visit.from.limiting
+    const other = (visit.from as Frame).limiting
     if (other.deadline < found.deadline) found = other
   }
   return found

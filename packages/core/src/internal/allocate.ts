@@ -115,10 +115,14 @@ export const allocateIn = (
   const cost = definition.cost(params)
   const waits = chargeOrWait(frame, cost, definition.name, definition, fiber, restore)
   if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
-  return Effect.flatMap(waits, () => {
-    if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
-    refund(frame.ledgers, cost)
-    return refuseClosed(frame, definition.name)
+  return Effect.flatMap(waits, (charged) => {
+    const isOpen = frame.phase === "open"
+    const isThere = frame.ledgers === charged
+    if (isOpen && isThere) return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
+    refund(charged, cost)
+    if (!isOpen) return refuseClosed(frame, definition.name)
+    // It was charged where the frame has been.
+    return allocateIn(frame, definition, params, fiber, restore, use, site)
   })
 }
 

@@ -23,6 +23,7 @@ import { zero } from "../Cost.ts"
 import { AllocationReleased, FrameClosed } from "../ResourceError.ts"
 import { TimeFrame } from "../TimeFrame.ts"
 import { Site } from "./callSite.ts"
+import { stalled } from "./deadlock.ts"
 import type { Definition } from "./definition.ts"
 import type { Frame } from "./frame.ts"
 import { holdsCharged, returnsCharged } from "./holding.ts"
@@ -376,12 +377,22 @@ export abstract class Allocation<A = any> extends Owned implements Charged {
   /** Makes another frame the owner; the charge has been moved already. Only for one that is live. */
   changeFrame(frame: Frame): void {
     const from = this.frame
+    const holder = this.holderIn(frame)
     this.heldBy(0)
     this.frame = frame
     this.context = Context.add(this.context, TimeFrame, frame as unknown as TimeFrame)
     this.moveTo(frame.owned)
+    if (holder !== 0) this.heldBy(holder)
     const { events } = frame.registry
     if (events.active) events.tell({ _tag: "Transferred", ...this.stamp(frame.registry.now()), from: from.path })
+  }
+
+  /** The fiber of that frame, where it is moved there by that, or by one that it waits for: nobody else will give it back. */
+  private holderIn({ fiber }: Frame): number {
+    const asker = Fiber.getCurrent()
+    if (fiber === undefined || asker === undefined || this.cost === undefined) return 0
+    const isOwn = this.holder === fiber.id || stalled({ fiber: asker, frame: this.frame }).includes(fiber)
+    return isOwn ? fiber.id : 0
   }
 
   /** That fiber has to give it back; 0: nobody in particular. */

@@ -1,434 +1,29 @@
 /**
- * Waits for what a budget has too little of. Owned by `Budget`.
- *
- * ```text
- *   waiting ──its turn, and enough is left: charged──▶ granted ──▶ the allocation has it
- *      │  ├──another ledger has too little──▶ waiting there
- *      │  └──a reserve has room for it again: charged──▶ granted
- *      └──timeout, interrupted, its frame closes──▶ refused
- * ```
+ * Charges what an allocation costs, and waits where there is too little left. Owned by `Budget`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
-import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
 import { mayRefuse, refuseWait } from "./admission.ts"
 import type { RefusedEarly } from "./admission.ts"
-import { Beyond } from "./beyond.ts"
-import { BudgetLine, urgent } from "./budgetLine.ts"
-import type { Tenant, Turn, Waiting } from "./budgetLine.ts"
+import { neverFits, Request } from "./budgetRequest.ts"
+import type { Line } from "./budgetRequest.ts"
 import { refuseFor } from "./charging.ts"
-import type { Refused } from "./charging.ts"
-import { enter, inWords, isWaited, leave, wouldDeadlock } from "./deadlock.ts"
-import type { Held, Room, Source, Waiter } from "./deadlock.ts"
 import type { Definition } from "./definition.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
-import { holdersOfUnit, listed } from "./holders.ts"
-import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
-import type { Ledger, WaiterFacts } from "./ledger.ts"
+import { charge } from "./ledger.ts"
+import type { Ledger, Ledgers } from "./ledger.ts"
 import { chargesOf, ordersOf } from "./orders.ts"
-import { allocationsIn, Owned } from "./owned.ts"
-import type { Facts } from "./owned.ts"
-import { Priority } from "./queue.ts"
-import type { Line as QueueLine } from "./queue.ts"
-import { Timeout } from "./timers.ts"
-import { resume } from "./trampoline.ts"
+import type { Owned } from "./owned.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** Whoever asks says so, or its frame, or one outside. */
 const patienceOf = (frame: Frame, fiber: AnyFiber): number =>
   Context.get(fiber.context, OnExhausted)?.patience ?? frame.patience
-
-/** The line of a ledger, as those see it who look for deadlocks. */
-class Line extends BudgetLine<Request> implements Source, Room {
-  get name(): string {
-    return this.ledger.unit
-  }
-
-  get hasPromise(): boolean {
-    return this.ledger.refills || this.ledger.reservesInside > 0
-  }
-
-  get room(): this {
-    return this
-  }
-
-  get isForAll(): false {
-    return false
-  }
-
-  get held(): Iterable<Share> {
-    return sharesOf(this.ledger)
-  }
-
-  tell(most: number): ReadonlyArray<WaiterFacts> {
-    return this.inOrder(most).map((one) => one.toldOf)
-  }
-
-  /** Nobody is served before those ahead: all of them must fit into what there will be. */
-  fits(waiter: Waiter, canNot: (held: Held) => boolean): boolean {
-    const request = waiter as Request
-    const available = this.available(canNot)
-    if (this.greatest <= available) return true
-    if (request.needs(this.ledger) > available) return false
-    let left = mostAhead
-    for (const other of this.aheadOf(request)) {
-      if (other.needs(this.ledger) > available || left-- === 0) return false
-    }
-    return true
-  }
-
-  /** How much there will be when all is given back but for what can not be. */
-  available(canNot: (held: Held) => boolean): number {
-    let { limit } = this.ledger
-    if (canNot === isWaited) return limit - this.heldByWaiting
-    for (const share of this.held) if (canNot(share)) limit -= share.amount
-    return limit
-  }
-
-  /** Kept up to date while they wait, so that beginning to wait costs the same however much others hold. */
-  private get heldByWaiting(): number {
-    const { heldByWaiting, owner, unit } = this.ledger
-    let held = heldByWaiting
-    // Who has to give back one of these changes with time: there are few of them.
-    for (const borrow of (owner as Frame).registry.chargedBorrows as Set<ChargedBorrow>) {
-      if (isWaited(borrow) && isInside(borrow.frame, owner)) held += borrow.facts().cost[unit] ?? 0
-    }
-    return held
-  }
-}
-
-/** A borrow that a frame pays for. */
-interface ChargedBorrow extends Held {
-  readonly frame: Frame
-  facts(): Facts
-}
-
-const isInside = (frame: Frame, owner: object): boolean => {
-  for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) if (at === owner) return true
-  return false
-}
-
-/** Who has more of them ahead goes first, rather than that all are looked at. */
-const mostAhead = 1000
-
-/** What an allocation has of a ledger. */
-interface Share extends Held {
-  readonly amount: number
-}
-
-function* sharesOf({ owner, unit }: Ledger): Generator<Share> {
-  for (const { cost, holder, resource } of allocationsIn((owner as Frame).inside)) {
-    const amount = cost[unit] ?? 0
-    if (amount > 0) yield { name: resource, holder, amount }
-  }
-}
-
-/** The line of a ledger, made when somebody waits. */
-const lineOf = (ledger: Ledger, frame: Frame): Line =>
-  (ledger.line as Line | undefined) ?? new Line(ledger, frame.registry.timers)
-
-/** Those without a tenant are one more, all together. */
-const noTurn: Turn = { tenant: undefined, weight: 1 }
-
-class Request extends Owned implements Waiting<Request>, Waiter {
-  ahead: Request | undefined = undefined
-  behind: Request | undefined = undefined
-  line: QueueLine<Request> | undefined = undefined
-  readonly since: number
-  readonly deadline = 0
-  readonly priority: number
-  readonly fiber: AnyFiber
-  tenant: unknown = undefined
-  readonly frame: Frame
-  private readonly cost: Cost
-  private readonly resource: string
-  /** The ledger that has too little. */
-  private ledger: Ledger
-  private isGranted = false
-  private hasMoved = false
-  private refused: Exit.Exit<never, any> | undefined = undefined
-  private wake: ((exit: Exit.Exit<void, any>) => void) | undefined = undefined
-  /** Those of all ledgers that it needs something of. */
-  private readonly lines = new Map<Line, Tenant<Request>>()
-  /** The reserves that it waits outside of. */
-  private reserves: Array<Beyond<Request>> | undefined = undefined
-  private readonly timeout: Timeout
-
-  constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
-    super()
-    this.frame = frame
-    this.cost = cost
-    this.resource = resource
-    this.ledger = ledger
-    this.fiber = fiber
-    this.since = frame.registry.arrival()
-    const priority = Context.get(fiber.context, Priority)
-    this.priority = Number.isFinite(priority) ? priority : 0
-    this.timeout = new Timeout(() => this.refuse(() => this.exceeded()))
-  }
-
-  private get isWaiting(): boolean {
-    return !this.isGranted && this.refused === undefined
-  }
-
-  /** Joins the line, and is served at once if it is the first and there is room. */
-  wait(patience: number): void {
-    const { registry, registry: { timers } } = this.frame
-    registry.requests++
-    this.link(this.frame.owned)
-    for (const unit in this.cost) {
-      for (let at = this.frame.ledgers.get(unit); at !== undefined; at = at.parent) {
-        if (at.limit !== unlimited) this.enter(at)
-      }
-    }
-    if (patience !== Infinity) timers.arm(this.timeout, patience, timers.now() + patience)
-    this.join(false)
-  }
-
-  /** It may be in that line, now or later. */
-  private enter(ledger: Ledger): Line {
-    const line = lineOf(ledger, this.frame)
-    if (!this.lines.has(line)) this.lines.set(line, line.enter(this))
-    return line
-  }
-
-  private join(hasWaited: boolean): void {
-    const { ledger } = this
-    this.tenant = this.turnIn(ledger).tenant
-    const line = this.enter(ledger)
-    line.add(this, hasWaited)
-    this.lookInward()
-    line.serve()
-    if (this.isWaiting && this.ledger === ledger) this.avoidDeadlock(line)
-  }
-
-  /** It goes beyond the reserves that it passed on the way to that ledger: hears of it when they have room. */
-  private lookInward(): void {
-    const { frame, ledger } = this
-    for (let at = frame.ledgers.get(ledger.unit)!; at !== ledger; at = at.parent!) {
-      if (at.reserved === 0) continue
-      const beyond = at.beyond as Beyond<Request> | undefined ?? new Beyond<Request>(at)
-      beyond.add(this)
-      ;(this.reserves ??= []).push(beyond)
-    }
-  }
-
-  private lookAway(): void {
-    for (const beyond of this.reserves ?? []) beyond.remove(this)
-    this.reserves = undefined
-  }
-
-  reconsider(): void {
-    const line = lineOf(this.ledger, this.frame)
-    const refusing = this.attempt(undefined)
-    line.remove(this)
-    this.moved(refusing)
-    // It may have been the first.
-    line.serve()
-    if (refusing === undefined) resume(this)
-  }
-
-  /** Nobody waits for ever: who has what those ahead of it wait for goes first, if that helps, or is refused. */
-  private avoidDeadlock(line: Line): void {
-    const cycle = wouldDeadlock(this)
-    if (cycle === undefined) return
-    const { cost, frame, resource } = this
-    enter(this)
-    if (charge(frame.ledgers, frame.root, cost, resource, { isFirst: true }) === undefined) {
-      this.count()
-      line.remove(this)
-      this.granted()
-      // It may be asleep already.
-      resume(this)
-    } else if (this.needs(this.ledger) <= line.available(isWaited)) {
-      line.remove(this)
-      this.tenant = urgent
-      line.add(this, true)
-    } else this.refuse(() => Exit.fail(this.deadlock(cycle)))
-  }
-
-  private deadlock(cycle: ReadonlyArray<Waiter>): WouldDeadlock {
-    const { cost, frame, ledger, resource } = this
-    const { unit } = ledger
-    return new WouldDeadlock({
-      pool: unit,
-      budget: { frame: (ledger.owner as Frame).path, requested: cost[unit]!, resource },
-      requestedBy: frame.path,
-      cycle: inWords(cycle, listed),
-      ...holdersOfUnit(ledger.owner as Frame, unit)
-    }, { disableChecks: true })
-  }
-
-  get source(): Source {
-    return lineOf(this.ledger, this.frame)
-  }
-
-  get toldOf(): WaiterFacts {
-    const { fiber, frame, ledger, place, resource, since, tenant, timeout } = this
-    const { registry } = frame
-    // What is kept on the monotonic clock is read on the one on the wall.
-    const ahead = registry.now() - registry.timers.now()
-    return {
-      resource,
-      frame,
-      place,
-      fiber: fiber.id,
-      allocation: undefined,
-      amount: this.needs(ledger),
-      since: Math.round(since + ahead),
-      deadline: Math.round(Math.min(timeout.queue === undefined ? Infinity : timeout.at, frame.deadline) + ahead),
-      tenant,
-      callSite: fiber.cache.stackFrame?.name
-    }
-  }
-
-  get place(): string {
-    return this.frame.path
-  }
-
-  // For the line.
-
-  needs(ledger: Ledger): number {
-    return this.cost[ledger.unit] ?? 0
-  }
-
-  turnIn({ owner }: Ledger): Turn {
-    return this.frame.turnIn(owner) ?? noTurn
-  }
-
-  /** Where others are before it, it gets in line, but once: who is sent back and forth would never be served. */
-  attempt(passing: Ledger | undefined): Ledger | undefined {
-    const { cost, frame, hasMoved, resource } = this
-    const special = hasMoved ? { isFirst: true } : { passing, waiter: this }
-    const refusing = charge(frame.ledgers, frame.root, cost, resource, special)
-    if (refusing === undefined) this.count()
-    return refusing
-  }
-
-  /** What it was given counts for its tenant, wherever somebody waits for more of it. */
-  private count(): void {
-    const { cost, frame } = this
-    for (const unit in cost) {
-      let left = cost[unit]!
-      for (let at = frame.ledgers.get(unit); at !== undefined && left > 0; at = at.parent) {
-        const line = at.waiting as Line | undefined
-        line?.gave(this, left)
-        left = at.passesOn(left)
-      }
-    }
-  }
-
-  moved(to: Ledger | undefined): void {
-    if (to === undefined) return this.granted()
-    this.lookAway()
-    leave(this)
-    this.hasMoved = true
-    this.ledger = to
-    this.join(true)
-  }
-
-  private granted(): void {
-    this.isGranted = true
-    this.leave()
-  }
-
-  resume(): void {
-    this.wake?.(this.refused ?? Exit.void)
-  }
-
-  // How it ends.
-
-  /** Leaves its frame, which has no part in what comes next. */
-  private leave(): void {
-    const { registry } = this.frame
-    registry.requests--
-    this.unlink()
-    this.lookAway()
-    leave(this)
-    for (const [line, tenant] of this.lines) line.exit(tenant)
-    registry.timers.cancel(this.timeout)
-  }
-
-  private refuse(why: () => Exit.Exit<never, any>): void {
-    if (!this.isWaiting) return
-    const line = this.giveUp()
-    this.refused = why()
-    // Those behind may fit.
-    line.serve()
-    resume(this)
-  }
-
-  private exceeded(): Refused {
-    const { cost, frame, ledger, resource } = this
-    return refuseFor(frame, cost, resource, ledger, this.waited)
-  }
-
-  /** How long, in whole milliseconds. */
-  private get waited(): number {
-    return Math.max(0, Math.round(this.frame.registry.timers.now() - this.since))
-  }
-
-  /** Limits have fallen: it may be too large for one of them. */
-  lookAgain(): void {
-    const { cost, frame, resource } = this
-    const never = neverFits(frame, cost)
-    if (never !== undefined) this.refuse(() => refuseFor(frame, cost, resource, never, this.waited))
-  }
-
-  private giveUp(): Line {
-    const line = lineOf(this.ledger, this.frame)
-    this.tellRecent(line)
-    line.remove(this)
-    this.leave()
-    return line
-  }
-
-  /** It was not served, and would have had to wait for as long as nobody is. */
-  private tellRecent({ nextSince }: Line): void {
-    const { frame: { registry: { timers } }, ledger: { recent } } = this
-    if (recent === undefined) return
-    const now = timers.now()
-    recent.addAtLeast(recent.stalledFor(nextSince, now), now)
-  }
-
-  /** Nobody will use what it waits for, or has got. */
-  abandon(): void {
-    if (this.isGranted) refund(this.frame.ledgers, this.cost)
-    else if (this.refused === undefined) {
-      this.refused = Exit.interrupt() as Exit.Exit<never>
-      this.giveUp().serve()
-    }
-  }
-
-  end(): boolean {
-    this.refuse(() => Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.resource })))
-    return true
-  }
-
-  outlive(): void {
-    this.end()
-  }
-
-  readonly awaited: Effect.Effect<void, any> = Effect.callback((resume) => {
-    if (this.isWaiting) this.wake = resume
-    else resume(this.refused ?? Exit.void)
-  })
-}
-
-/** The ledger that could not hold its part even if nothing else were in use. */
-const neverFits = ({ ledgers }: Frame, cost: Cost): Ledger | undefined => {
-  for (const unit in cost) {
-    const ledger = ledgers.get(unit)
-    const found = ledger === undefined ? undefined : tooSmallFor(ledger, cost[unit]!)
-    if (found !== undefined) return found
-  }
-  return undefined
-}
 
 /** Refuses one who would wait for longer than there is time. */
 const refuseLate = (
@@ -458,6 +53,11 @@ function* requestsIn(owner: Owned): Generator<Request> {
   }
 }
 
+/** What owns them has gone to another frame: who waits inside waits there from now on. */
+export const rejoinIn = (owner: Owned): void => {
+  for (const request of Array.from(requestsIn(owner))) request.rejoin()
+}
+
 /** A limit of the frame has fallen: who waits inside and can never fit any more is refused. */
 export const refuseTooLarge = (frame: Frame): void => {
   if (frame.registry.requests === 0) return
@@ -466,7 +66,7 @@ export const refuseTooLarge = (frame: Frame): void => {
 
 /**
  * Charges the frame and those around it, at once or when there is enough left, or says who has what is missing. Answers
- * `undefined` when it is done. In an uninterruptible region; `restore` lets the waiting be interrupted.
+ * `undefined` when it is done, or waits for the ledgers that were charged then. In an uninterruptible region; `restore` lets the waiting be interrupted.
  */
 export const chargeOrWait = (
   frame: Frame,
@@ -475,7 +75,7 @@ export const chargeOrWait = (
   wanted: Definition | ReadonlyArray<Definition>,
   fiber: AnyFiber,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-): Effect.Effect<void, any> | undefined => {
+): Effect.Effect<Ledgers, any> | undefined => {
   if (frame.registry.events.watchesOrders && patienceOf(frame, fiber) > 0) {
     const asker = { fiber, frame, place: frame.path, callSite: fiber.cache.stackFrame?.name }
     ordersOf(frame.registry).asks(asker, chargesOf(frame.ledgers, cost))

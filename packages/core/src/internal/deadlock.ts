@@ -2,9 +2,10 @@
  * Finds out, when somebody is about to wait, whether anyone is left who could ever give something back. Owned by
  * `TimeFrame`.
  *
- * Whoever waits for a pool or a budget waits for any of its holders, and whoever waits for a turn for all who have one. A holder can not give back while its own fiber waits;
- * so there is a deadlock when all whom somebody waits for wait themselves, all the way round. It can only come about when
- * someone who holds something begins to wait, so nobody else pays for the search.
+ * Whoever waits for a pool or a budget waits for any of its holders, and whoever waits for a turn for all who have one. A
+ * holder can not give back while its own fiber waits; so there is a deadlock when all whom somebody waits for wait
+ * themselves, all the way round. It can only come about when someone who holds something begins to wait, so nobody else
+ * pays for the search.
  */
 import type * as Fiber from "effect/Fiber"
 import type { Frame } from "./frame.ts"
@@ -58,6 +59,8 @@ export interface Waiter {
 
 /** Who holds something and waits, by the number of the fiber. */
 const waitingHolders = new Map<number, Waiter>()
+/** The fibers that each of them keeps from going on, as of when it began: its frame may go elsewhere meanwhile. */
+const keptBy = new Map<Waiter, ReadonlyArray<AnyFiber>>()
 
 /** The fibers that can not go on before the waiter does: its own, and those that wait for its frames to end. */
 export const stalled = (waiter: Pick<Waiter, "fiber" | "frame">): ReadonlyArray<AnyFiber> => {
@@ -146,7 +149,9 @@ export const isWaited = (held: Held): boolean => waitOf(held) !== undefined
 
 /** It is known to wait. */
 export const enter = (waiter: Waiter): void => {
-  for (const { id } of stalled(waiter)) {
+  const fibers = stalled(waiter)
+  keptBy.set(waiter, fibers)
+  for (const { id } of fibers) {
     waitingHolders.set(id, waiter)
     waits(id)
   }
@@ -154,8 +159,11 @@ export const enter = (waiter: Waiter): void => {
 
 /** It waits no longer. */
 export const leave = (waiter: Waiter): void => {
-  if (waitingHolders.size === 0) return
-  for (const { id } of stalled(waiter)) {
+  if (keptBy.size === 0) return
+  const fibers = keptBy.get(waiter)
+  if (fibers === undefined) return
+  keptBy.delete(waiter)
+  for (const { id } of fibers) {
     if (waitingHolders.get(id) !== waiter) continue
     waitingHolders.delete(id)
     goesOn(id)

@@ -31,6 +31,8 @@ import type { Closer } from "./owned.ts"
 import type { Admission } from "./recent.ts"
 import type { Registry } from "./registry.ts"
 import type { Borrowing } from "./statistics.ts"
+import { isVisitFrom } from "./visit.ts"
+import type { Visit } from "./visit.ts"
 
 export const TypeId = "~chronovyan/core/TimeFrame"
 
@@ -53,15 +55,6 @@ export interface FrameOptions {
   readonly gracePeriod: number | undefined
   /** Whoever ends it waits for it, however long that takes: what is around it has a grace period. */
   readonly isWaitedFor?: boolean
-}
-
-/**
- * A frame that another one was entered from, by `provide`: what is allocated there on behalf of a body that has a
- * deadline here holds up that body all the same.
- */
-export interface Visit {
-  readonly from: Frame
-  readonly outer: Visit | undefined
 }
 
 /** How a pool stands, as a snapshot shows it. */
@@ -104,10 +97,6 @@ export interface PoolStanding {
   readonly waiting: number
   readonly oldestWait: number
 }
-
-export const Visitor = Context.Reference<Visit | undefined>("@chronovyan/core/Visitor", {
-  defaultValue: () => undefined
-})
 
 export class Frame extends Owned implements Scope.Scope {
   readonly id: number
@@ -153,8 +142,8 @@ export class Frame extends Owned implements Scope.Scope {
   isOutlived = false
   /** It was closed while its body still ran, by someone who did not wait for that any longer; until the body ends. */
   isBodyLeft = false
-  /** Frames that its body is in at the moment, by `provide`. */
-  visited: Array<Frame> | undefined = undefined
+  /** Where its body is at the moment, by `provide`. */
+  visits: Set<Visit> | undefined = undefined
   /** What its body is releasing at the moment that belongs to another frame. */
   busyWith: Set<Owned> | undefined = undefined
   private onClosed: Array<() => void> | undefined = undefined
@@ -319,8 +308,8 @@ export class Frame extends Owned implements Scope.Scope {
     for (const owned of this.busyWith ?? []) {
       if (owned.facts()?.isStubborn === true) return true
     }
-    for (const visited of this.visited ?? []) {
-      for (const facts of allocationsIn([visited.owned])) {
+    for (const { to } of this.visits ?? []) {
+      for (const facts of allocationsIn([to.owned])) {
         if (facts.isStubborn && isVisitFrom(facts.context, frame)) return true
       }
     }
@@ -492,8 +481,8 @@ export class Frame extends Owned implements Scope.Scope {
 
   /** The frame outside, which the body holds up as well, is told where that may be stuck. */
   private leaveBody(): void {
-    const { busyWith, parent, visited } = this
-    if (visited !== undefined) (parent!.visited ??= []).push(...visited)
+    const { busyWith, parent, visits } = this
+    for (const visit of visits ?? []) visit.moveTo(parent!)
     for (const owned of busyWith ?? []) (parent!.busyWith ??= new Set()).add(owned)
   }
 
@@ -527,14 +516,4 @@ export const nearest = (frame: Frame, isRight: (frame: Frame) => boolean): Frame
   let at = frame
   while (at.parent !== undefined && !isRight(at)) at = at.parent
   return at
-}
-
-/** Was the context entered from that frame, or from one inside it? */
-const isVisitFrom = (context: Context.Context<never>, frame: Frame): boolean => {
-  for (let visit = Context.get(context, Visitor); visit !== undefined; visit = visit.outer) {
-    for (let at: Frame | undefined = visit.from; at !== undefined; at = at.parent) {
-      if (at === frame) return true
-    }
-  }
-  return false
 }

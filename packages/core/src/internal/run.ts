@@ -29,11 +29,12 @@ import type { DeadlineExceeded } from "../ResourceError.ts"
 import { chargeTo } from "./charging.ts"
 import type { Refused } from "./charging.ts"
 import { Closing } from "./closing.ts"
-import { Frame, nearest, Visitor } from "./frame.ts"
+import { Frame, nearest } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
 import { deadlineExceeded } from "./holders.ts"
 import { assertCapacity } from "./ledger.ts"
 import { Timeout } from "./timers.ts"
+import { Visit, Visitor } from "./visit.ts"
 
 type Body = Effect.Effect<any, any, any>
 type AnyExit = Exit.Exit<any, any>
@@ -303,15 +304,13 @@ export const visit = (body: Body, key: Context.Key<any, any>, frame: Frame): Bod
     // Handed on to another fiber, it is not for the one that made it to end.
     if (frame.maker !== undefined && frame.maker.deref() !== fiber) frame.maker = undefined
     if (from === undefined || from === frame) return Effect.updateContext(body, () => inside)
-    const visit = { from, outer: Context.get(fiber.context, Visitor) }
-    let entered = false
+    const visit = new Visit(from, frame, Context.get(fiber.context, Visitor))
     const enter = Effect.suspend(() => {
-      entered = true
-      ;(from.visited ??= []).push(frame)
+      visit.begin()
       return Effect.updateContext(body, () => Context.add(inside, Visitor, visit))
     })
     return Effect.onExitPrimitive(enter, () => {
-      if (entered) from.visited!.splice(from.visited!.indexOf(frame), 1)
+      visit.end()
       return undefined
     })
   })
