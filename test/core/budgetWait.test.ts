@@ -427,6 +427,24 @@ describe("Waiting for a budget", () => {
       }).pipe(Effect.scoped, managed()))
   }
 
+  it.effect("shows what was granted from that step on, before the waiter has gone on", () =>
+    Effect.gen(function*() {
+      const [free, latch] = [yield* Latch.make(), yield* Latch.make()]
+      const listed = Effect.map(ResourceManager.snapshot, (snapshot) => {
+        return snapshot.allocations.map(({ cost, state }) => [state, cost["memory"]])
+      })
+      let seen: unknown
+      yield* start(hold(10, free))
+      yield* start(ResourceManager.use(Block, 4, () => Effect.map(listed, (all) => seen = all)).pipe(Budget.wait()))
+      const second = yield* start(hold(6, latch).pipe(Budget.wait()))
+      yield* free.open
+      yield* settle
+      assert.deepStrictEqual(seen, [["charged", 6], ["live", 4]])
+      assert.deepStrictEqual(yield* listed, [["live", 6]])
+      yield* latch.open
+      yield* Fiber.join(second)
+    }).pipe(inFrame({ budget: { memory: 10 } }), managed()))
+
   it.effect("for two units in turn is by the place that it had when it came", () =>
     Effect.gen(function*() {
       const calls = yield* Latch.make()

@@ -327,7 +327,8 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>()("PoolClosed", {
  *
  * A handle counts as held by the fiber that allocated it, or by its frame when that fiber is gone. What `get` has put into
  * a `Scope` that is no frame is left out, since anyone may close that. A holder that waits for a child fiber, which
- * asks in turn, is not recognised.
+ * asks in turn, is not recognised. A shared value is held by the fiber that acquires it: users who wait for that are not
+ * refused, but what it waits for is, and they get its failure.
  */
 export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", {
   /** The name of the pool, the unit of the budget, or the name of the value whose turn it is about. */

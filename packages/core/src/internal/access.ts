@@ -62,7 +62,8 @@ export class Turn implements Linked<Turn>, Held, Waiter, Resumable {
   /** What it was asked in: its fiber may be somewhere else by now. */
   private readonly context: Context.Context<never>
   private readonly site: StackFrame | undefined
-  private wake: ((exit: Exit.Exit<void>) => void) | undefined = undefined
+  private wake: ((exit: Exit.Exit<void, WouldDeadlock>) => void) | undefined = undefined
+  private refused: Exit.Exit<never, WouldDeadlock> | undefined = undefined
 
   constructor(access: Access, turn: "read" | "write", allocation: number, fiber: AnyFiber) {
     this.source = access
@@ -74,10 +75,10 @@ export class Turn implements Linked<Turn>, Held, Waiter, Resumable {
   }
 
   /** The turn may have come between getting in line and falling asleep. */
-  get awaited(): Effect.Effect<void> {
+  get awaited(): Effect.Effect<void, WouldDeadlock> {
     return Effect.callback((resume) => {
       if (this.isWaiting) this.wake = resume
-      else resume(Exit.void)
+      else resume(this.refused ?? Exit.void)
     })
   }
 
@@ -86,7 +87,13 @@ export class Turn implements Linked<Turn>, Held, Waiter, Resumable {
   }
 
   resume(): void {
-    this.wake?.(Exit.void)
+    this.wake?.(this.refused ?? Exit.void)
+  }
+
+  breakCircle(cycle: ReadonlyArray<Waiter>): void {
+    this.refused = Exit.fail(this.source.deadlock(this, cycle))
+    this.source.end(this)
+    resume(this)
   }
 
   // For those who look for deadlocks.
@@ -269,7 +276,7 @@ export class Access implements Source, Room {
     for (let turn = this.turns.first; turn !== undefined; turn = turn.next) yield turn
   }
 
-  private deadlock(turn: Turn, cycle: ReadonlyArray<Waiter>): WouldDeadlock {
+  deadlock(turn: Turn, cycle: ReadonlyArray<Waiter>): WouldDeadlock {
     const holders = Array.from(this.holders())
     const now = this.registry.now()
     return new WouldDeadlock({

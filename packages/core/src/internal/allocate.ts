@@ -115,14 +115,11 @@ export const allocateIn = (
   const cost = definition.cost(params)
   const waits = chargeOrWait(frame, cost, definition.name, definition, fiber, restore)
   if (waits === undefined) return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
-  return Effect.flatMap(waits, (charged) => {
-    const isOpen = frame.phase === "open"
-    const isThere = frame.ledgers === charged
-    if (isOpen && isThere) return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
+  return Effect.flatMap(waits, (request) => {
+    const charged = request.take()
+    if (frame.phase === "open") return acquireIn(frame, definition, params, cost, fiber, restore, use, site)
     refund(charged, cost)
-    if (!isOpen) return refuseClosed(frame, definition.name)
-    // It was charged where the frame has been.
-    return allocateIn(frame, definition, params, fiber, restore, use, site)
+    return refuseClosed(frame, definition.name)
   })
 }
 

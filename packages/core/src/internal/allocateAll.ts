@@ -52,18 +52,14 @@ export const allocateEach = (
   const cost = Cost.sum(prepared.map(({ cost }) => cost ?? Cost.zero))
   const refused = mayRefuse(frame) ? refuseAcquisition(frame, fiber, definitions) : undefined
   if (refused !== undefined) return refused
-  const reserve = (): Effect.Effect<ReadonlyArray<Allocation>, any, any> => {
-    const waits = chargeOrWait(frame, cost, names, definitions, fiber, restore)
-    if (waits === undefined) return acquireEach(frame, prepared, restore, fiber, site)
-    return Effect.flatMap(waits, (charged) => {
-      const isOpen = frame.phase === "open"
-      if (isOpen && frame.ledgers === charged) return acquireEach(frame, prepared, restore, fiber, site)
-      refund(charged, cost)
-      // It was charged where the frame has been, if that is open still.
-      return isOpen ? reserve() : refuseClosed(frame, names)
-    })
-  }
-  return reserve()
+  const waits = chargeOrWait(frame, cost, names, definitions, fiber, restore)
+  if (waits === undefined) return acquireEach(frame, prepared, restore, fiber, site)
+  return Effect.flatMap(waits, (request) => {
+    const charged = request.take()
+    if (frame.phase === "open") return acquireEach(frame, prepared, restore, fiber, site)
+    refund(charged, cost)
+    return refuseClosed(frame, names)
+  })
 }
 
 /** What is charged already is recorded, and acquired one after another. */

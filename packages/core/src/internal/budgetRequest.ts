@@ -145,7 +145,10 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
   private isGranted = false
   private hasMoved = false
   private refused: Exit.Exit<never, any> | undefined = undefined
-  private wake: ((exit: Exit.Exit<Ledgers, any>) => void) | undefined = undefined
+  private wake: ((exit: Exit.Exit<this, any>) => void) | undefined = undefined
+  /** As snapshots and errors show it, between the grant and the record of whoever has waited. */
+  private number = 0
+  private grantedAt = 0
   /** Those of all ledgers that it needs something of. */
   private readonly lines = new Map<Line, Tenant<Request>>()
   /** The reserves that it waits outside of. */
@@ -276,6 +279,10 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
     } else this.refuse(() => Exit.fail(this.deadlock(cycle)))
   }
 
+  breakCircle(cycle: ReadonlyArray<Waiter>): void {
+    this.refuse(() => Exit.fail(this.deadlock(cycle)))
+  }
+
   private deadlock(cycle: ReadonlyArray<Waiter>): WouldDeadlock {
     const { cost, frame, ledger, resource } = this
     const { unit } = ledger
@@ -361,22 +368,54 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
     this.join(true)
   }
 
+  /** It stays in its frame until whoever has waited goes on: until then this is the record of what was charged. */
   private granted(): void {
     this.isGranted = true
+    this.grantedAt = this.frame.registry.now()
     this.leave()
   }
 
+  /** Whoever has waited makes a record of its own. Answers the ledgers that were charged. */
+  take(): Ledgers {
+    this.unlink()
+    return this.ledgers
+  }
+
+  /** What was charged went along. */
+  override rebased(): void {
+    if (this.isGranted) this.ledgers = this.frame.ledgers
+  }
+
+  override facts(): Facts | undefined {
+    if (!this.isGranted) return undefined
+    const { cost, fiber, frame, resource } = this
+    return {
+      id: this.number === 0 ? this.number = ++frame.registry.allocations : this.number,
+      resource,
+      frame,
+      state: "charged",
+      isStubborn: false,
+      share: false,
+      since: this.grantedAt,
+      cost,
+      holder: fiber.id,
+      lent: undefined,
+      inner: undefined,
+      context: fiber.context,
+      callSite: fiber.cache.stackFrame?.name
+    }
+  }
+
   resume(): void {
-    this.wake?.(this.refused ?? Exit.succeed(this.ledgers))
+    this.wake?.(this.refused ?? Exit.succeed(this))
   }
 
   // How it ends.
 
-  /** Leaves its frame, which has no part in what comes next. */
+  /** It waits no longer. */
   private leave(): void {
     const { registry } = this.frame
     registry.requests--
-    this.unlink()
     this.lookAway()
     leave(this)
     this.exitAll()
@@ -419,6 +458,7 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
     this.tellRecent(line)
     line.remove(this)
     this.leave()
+    this.unlink()
     return line
   }
 
@@ -432,7 +472,7 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
 
   /** Nobody will use what it waits for, or has got. */
   abandon(): void {
-    if (this.isGranted) refund(this.ledgers, this.cost)
+    if (this.isGranted) refund(this.take(), this.cost)
     else if (this.refused === undefined) {
       this.refused = Exit.interrupt() as Exit.Exit<never>
       this.giveUp().serve()
@@ -441,6 +481,7 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
 
   end(): boolean {
     this.refuse(() => Exit.fail(new FrameClosed({ frame: this.frame.path, resource: this.resource })))
+    this.unlink()
     return true
   }
 
@@ -448,10 +489,10 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
     this.end()
   }
 
-  /** Answers the ledgers that were charged: its frame may have others already. */
-  readonly awaited: Effect.Effect<Ledgers, any> = Effect.callback((resume) => {
+  /** Answers itself when it was granted. */
+  readonly awaited: Effect.Effect<this, any> = Effect.callback((resume) => {
     if (this.isWaiting) this.wake = resume
-    else resume(this.refused ?? Exit.succeed(this.ledgers))
+    else resume(this.refused ?? Exit.succeed(this))
   })
 }
 

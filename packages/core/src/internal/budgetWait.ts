@@ -15,7 +15,7 @@ import type { Definition } from "./definition.ts"
 import { OnExhausted } from "./exhaustion.ts"
 import type { Frame } from "./frame.ts"
 import { charge } from "./ledger.ts"
-import type { Ledger, Ledgers } from "./ledger.ts"
+import type { Ledger } from "./ledger.ts"
 import { chargesOf, ordersOf } from "./orders.ts"
 import type { Owned } from "./owned.ts"
 
@@ -66,7 +66,8 @@ export const refuseTooLarge = (frame: Frame): void => {
 
 /**
  * Charges the frame and those around it, at once or when there is enough left, or says who has what is missing. Answers
- * `undefined` when it is done, or waits for the ledgers that were charged then. In an uninterruptible region; `restore` lets the waiting be interrupted.
+ * `undefined` when it is done, or waits for a request that was granted, which whoever has waited has to take. In an
+ * uninterruptible region; `restore` lets the waiting be interrupted.
  */
 export const chargeOrWait = (
   frame: Frame,
@@ -75,7 +76,7 @@ export const chargeOrWait = (
   wanted: Definition | ReadonlyArray<Definition>,
   fiber: AnyFiber,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-): Effect.Effect<Ledgers, any> | undefined => {
+): Effect.Effect<Request, any> | undefined => {
   if (frame.registry.events.watchesOrders && patienceOf(frame, fiber) > 0) {
     const asker = { fiber, frame, place: frame.path, callSite: fiber.cache.stackFrame?.name }
     ordersOf(frame.registry).asks(asker, chargesOf(frame.ledgers, cost))

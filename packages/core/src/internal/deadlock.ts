@@ -2,8 +2,8 @@
  * Finds out, when somebody is about to wait, whether anyone is left who could ever give something back. Owned by
  * `TimeFrame`.
  *
- * Whoever waits for a pool or a budget waits for any of its holders, and whoever waits for a turn for all who have one. A
- * holder can not give back while its own fiber waits; so there is a deadlock when all whom somebody waits for wait
+ * Whoever waits for a pool or a budget waits for any of its holders, whoever waits for a turn for all who have one, and
+ * whoever waits for a shared value for the fiber that acquires it. A holder can not give back while its own fiber waits; so there is a deadlock when all whom somebody waits for wait
  * themselves, all the way round. It can only come about when someone who holds something begins to wait, so nobody else
  * pays for the search.
  */
@@ -55,6 +55,8 @@ export interface Waiter {
   readonly turn?: "read" | "write"
   /** Who comes first and waits for the same holders, where it would not wait for those itself. */
   readonly behind?: Waiter | undefined
+  /** Is refused, since those in that circle would wait for ever. Absent: others have to be. */
+  breakCircle?(cycle: ReadonlyArray<Waiter>): void
 }
 
 /** Who holds something and waits, by the number of the fiber. */
@@ -100,6 +102,29 @@ export const wouldDeadlock = (waiter: Waiter): ReadonlyArray<Waiter> | undefined
   leave(waiter)
   stuck.delete(waiter)
   return [...stuck, waiter]
+}
+
+/**
+ * The same for someone who is not to be refused: who waits on the way to what it waits for is, in its place.
+ */
+export const waitAnyway = (waiter: Waiter): void => {
+  const cycle = wouldDeadlock(waiter)
+  if (cycle === undefined) return
+  enter(waiter)
+  const refused = onTheWay(waiter)
+  refused?.breakCircle!([...cycle.filter((one) => one !== refused), refused])
+}
+
+const onTheWay = (waiter: Waiter): Waiter | undefined => {
+  const seen = new Set<Waiter>()
+  let at: Waiter | undefined = waiter
+  while (at !== undefined && at.breakCircle === undefined) {
+    if (seen.has(at)) return undefined
+    seen.add(at)
+    const [held]: Iterable<Held> = at.source.room.held
+    at = held === undefined ? undefined : waitOf(held)
+  }
+  return at
 }
 
 /**

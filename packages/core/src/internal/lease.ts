@@ -69,6 +69,8 @@ export interface Lender extends Lending {
   takeBack(lease: Lease, condition: Condition): void
   /** A waiting lease leaves. */
   leaves(lease: Lease): void
+  /** Refuses one who waits, since those in that circle would wait for ever. */
+  breakCircle(lease: Lease, cycle: ReadonlyArray<Waiter>): void
 }
 
 /** The frame that a borrower is in, if there is one, and how urgent it is. */
@@ -203,6 +205,10 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
     const { wake } = this
     this.wake = undefined
     wake?.(this as unknown as AnyEffect)
+  }
+
+  breakCircle(cycle: ReadonlyArray<Waiter>): void {
+    this.lender.breakCircle(this, cycle)
   }
 
   /** It will not get an item. */

@@ -304,10 +304,11 @@ export class Pool extends Definition implements Admitting, Keeper, Sharing {
   }
 
   leaves(lease: Lease): void {
-    this.counts.cancelled++
-    if (lease.state === states.waiting) this.admission.leave(lease)
-    else this.admission.endCheck(lease)
-    this.changed()
+    this.admission.leave(lease)
+  }
+
+  breakCircle(lease: Lease, cycle: ReadonlyArray<Waiter>): void {
+    this.admission.breakCircle(lease, cycle)
   }
 
   get oldestSince(): number {

@@ -142,6 +142,15 @@ export class Admission {
     return new Report(pool).deadlock(lease, cycle)
   }
 
+  breakCircle(lease: Lease, cycle: ReadonlyArray<deadlock.Waiter>): void {
+    const { pool } = this
+    pool.counts.deadlocks++
+    const error = new Report(pool).deadlock(lease, cycle)
+    this.remove(lease)
+    this.refuse(lease, error)
+    pool.changed()
+  }
+
   /** There is less hope than there was: refuses those who would wait for ever from now on. */
   review(): void {
     const told: Array<Lease> = []
@@ -157,8 +166,13 @@ export class Admission {
 
   /** Lets a borrower go that does not wait any longer. */
   leave(lease: Lease): void {
-    waitedInVain(this.pool, this.queue)
-    this.remove(lease)
+    const { pool, queue } = this
+    pool.counts.cancelled++
+    if (lease.state === states.waiting) {
+      waitedInVain(pool, queue)
+      this.remove(lease)
+    } else this.endCheck(lease)
+    pool.changed()
   }
 
   /** Takes a borrower out of the queue. */

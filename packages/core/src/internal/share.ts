@@ -156,7 +156,7 @@ export const shareIn = (
     share.waiter = waiter
     waiter.waitsFor.push(shared)
   }
-  return deliver(share, shared.await(restore), fiber, restore, use)
+  return deliver(share, shared.await(restore, frame, fiber), fiber, restore, use)
 }
 
 /** Ends the values of a definition, or the one with these params: now if nobody uses it, else with its last user. */

@@ -22,10 +22,13 @@ import { TimeFrame } from "../TimeFrame.ts"
 import { Access } from "./access.ts"
 import { allocateIn, refuseClosed } from "./allocate.ts"
 import type { AnyFiber, Restore } from "./allocate.ts"
+import { leave, waitAnyway } from "./deadlock.ts"
+import type { Held, Room, Source, Waiter } from "./deadlock.ts"
 import type { Definition } from "./definition.ts"
 import { late, OnLate } from "./exhaustion.ts"
 import { Frame } from "./frame.ts"
 import type { ValueFacts } from "./frame.ts"
+import { holds, returns } from "./holding.ts"
 import type { Root } from "./root.ts"
 import { closeFrame, inFrame } from "./run.ts"
 import type { Temporal } from "./temporal.ts"
@@ -59,7 +62,24 @@ export const valueOf = (frame: Frame): SharedValue | undefined => {
   return undefined
 }
 
-export class SharedValue {
+/** Someone who waits for a value to be acquired. */
+class User implements Waiter {
+  readonly source: SharedValue
+  readonly frame: Frame
+  readonly fiber: AnyFiber
+
+  constructor(source: SharedValue, frame: Frame, fiber: AnyFiber) {
+    this.source = source
+    this.frame = frame
+    this.fiber = fiber
+  }
+
+  get place(): string {
+    return this.frame.path
+  }
+}
+
+export class SharedValue implements Source, Room, Held {
   readonly root: Root<SharedValue>
   readonly definition: Definition
   readonly params: unknown
@@ -70,6 +90,8 @@ export class SharedValue {
   /** Those who use it or wait for it. */
   private users = 0
   private indexed = true
+  /** The number of the fiber that acquires it, as long as it does. */
+  holder: number | undefined = undefined
   private acquisition: Fiber.Fiber<Temporal, unknown> | undefined = undefined
   private settled: Exit.Exit<Temporal, unknown> | undefined = undefined
   private readonly waiting = new Set<Told>()
@@ -116,7 +138,11 @@ export class SharedValue {
   /** Acquires on a fiber that belongs to the value, not to its first user. */
   start(): void {
     const acquire = Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber) => allocateIn(this.frame, this.definition, this.params, fiber, restore, undefined))
+      Effect.withFiber((fiber) => {
+        this.holder = fiber.id
+        holds(fiber.id)
+        return allocateIn(this.frame, this.definition, this.params, fiber, restore, undefined)
+      })
     ) as Effect.Effect<Temporal, unknown>
     const acquisition = Effect.runForkWith(this.frame.context)(acquire)
     const exit = acquisition.pollUnsafe()
@@ -133,14 +159,49 @@ export class SharedValue {
     this.root.registry.timers.cancel(this.idle)
   }
 
-  /** The value, as soon as it is there. A user that stops waiting leaves like one that has got it. */
-  await(restore: Restore): Effect.Effect<Temporal, any> {
+  /**
+   * The value, as soon as it is there. A user that stops waiting leaves like one that has got it. One that has what the
+   * acquisition waits for would wait for ever: then that fails.
+   */
+  await(restore: Restore, frame: Frame, fiber: AnyFiber): Effect.Effect<Temporal, any> {
     if (this.settled !== undefined) return this.settled
-    return restore(Effect.callback<Temporal, unknown>((resume) => {
+    const user = new User(this, frame, fiber)
+    waitAnyway(user)
+    const awaited = Effect.callback<Temporal, unknown>((resume) => {
       if (this.settled !== undefined) return resume(this.settled)
       this.waiting.add(resume)
       return Effect.sync(() => this.waiting.delete(resume))
-    }))
+    })
+    return Effect.onExitPrimitive(restore(awaited), () => {
+      leave(user)
+      return undefined
+    })
+  }
+
+  // For those who look for deadlocks: it is held by its acquisition.
+
+  get name(): string {
+    return this.definition.name
+  }
+
+  get hasPromise(): boolean {
+    return this.settled !== undefined
+  }
+
+  get room(): this {
+    return this
+  }
+
+  get held(): Iterable<Held> {
+    return [this]
+  }
+
+  get isForAll(): true {
+    return true
+  }
+
+  fits(_: Waiter, canNot: (held: Held) => boolean): boolean {
+    return !canNot(this)
   }
 
   /** One user less; when it was the last one, the effect that ends the value, unless that goes on by itself. */
@@ -197,6 +258,8 @@ export class SharedValue {
     const settled = isRefused ? refuseClosed(this.root, this.definition.name) : exit
     this.acquisition = undefined
     this.settled = settled
+    if (this.holder !== undefined) returns(this.holder)
+    this.holder = undefined
     const waiting = Array.from(this.waiting)
     this.waiting.clear()
     // Whoever is told may leave at once: the value has to stand, or be gone, before that.
