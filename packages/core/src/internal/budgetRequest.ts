@@ -15,17 +15,19 @@ import type * as Fiber from "effect/Fiber"
 import type { Cost } from "../Cost.ts"
 import { FrameClosed, WouldDeadlock } from "../ResourceError.ts"
 import { Beyond } from "./beyond.ts"
-import { BudgetLine, urgent } from "./budgetLine.ts"
-import type { Tenant, Turn, Waiting } from "./budgetLine.ts"
+import { urgent } from "./budgetLine.ts"
+import type { Tenant, Turn } from "./budgetLine.ts"
+import { lineOf } from "./budgetRoom.ts"
+import type { Asking, Line } from "./budgetRoom.ts"
 import { refuseFor } from "./charging.ts"
 import type { Refused } from "./charging.ts"
 import { enter, inWords, isWaited, leave, wouldDeadlock } from "./deadlock.ts"
-import type { Held, Room, Source, Waiter } from "./deadlock.ts"
+import type { Source, Waiter } from "./deadlock.ts"
 import type { Frame } from "./frame.ts"
 import { holdersOfUnit, listed } from "./holders.ts"
 import { charge, refund, tooSmallFor, unlimited } from "./ledger.ts"
 import type { Ledger, Ledgers, WaiterFacts } from "./ledger.ts"
-import { allocationsIn, Owned } from "./owned.ts"
+import { Owned } from "./owned.ts"
 import type { Facts } from "./owned.ts"
 import { Priority } from "./queue.ts"
 import type { Line as QueueLine } from "./queue.ts"
@@ -34,102 +36,13 @@ import { resume } from "./trampoline.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** The line of a ledger, as those see it who look for deadlocks. */
-export class Line extends BudgetLine<Request> implements Source, Room {
-  get name(): string {
-    return this.ledger.unit
-  }
-
-  get hasPromise(): boolean {
-    return this.ledger.refills || this.ledger.reservesInside > 0
-  }
-
-  get room(): this {
-    return this
-  }
-
-  get isForAll(): false {
-    return false
-  }
-
-  get held(): Iterable<Share> {
-    return sharesOf(this.ledger)
-  }
-
-  tell(most: number): ReadonlyArray<WaiterFacts> {
-    return this.inOrder(most).map((one) => one.toldOf)
-  }
-
-  /** Nobody is served before those ahead: all of them must fit into what there will be. */
-  fits(waiter: Waiter, canNot: (held: Held) => boolean): boolean {
-    const request = waiter as Request
-    const available = this.available(canNot)
-    if (this.greatest <= available) return true
-    if (request.needs(this.ledger) > available) return false
-    let left = mostAhead
-    for (const other of this.aheadOf(request)) {
-      if (other.needs(this.ledger) > available || left-- === 0) return false
-    }
-    return true
-  }
-
-  /** How much there will be when all is given back but for what can not be. */
-  available(canNot: (held: Held) => boolean): number {
-    let { limit } = this.ledger
-    if (canNot === isWaited) return limit - this.heldByWaiting
-    for (const share of this.held) if (canNot(share)) limit -= share.amount
-    return limit
-  }
-
-  /** Kept up to date while they wait, so that beginning to wait costs the same however much others hold. */
-  private get heldByWaiting(): number {
-    const { heldByWaiting, owner, unit } = this.ledger
-    let held = heldByWaiting
-    // Who has to give back one of these changes with time: there are few of them.
-    for (const borrow of (owner as Frame).registry.chargedBorrows as Set<ChargedBorrow>) {
-      if (isWaited(borrow) && isInside(borrow.frame, owner)) held += borrow.facts().cost[unit] ?? 0
-    }
-    return held
-  }
-}
-
-/** A borrow that a frame pays for. */
-interface ChargedBorrow extends Held {
-  readonly frame: Frame
-  facts(): Facts
-}
-
-const isInside = (frame: Frame, owner: object): boolean => {
-  for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) if (at === owner) return true
-  return false
-}
-
-/** Who has more of them ahead goes first, rather than that all are looked at. */
-const mostAhead = 1000
-
-/** What an allocation has of a ledger. */
-interface Share extends Held {
-  readonly amount: number
-}
-
-function* sharesOf({ owner, unit }: Ledger): Generator<Share> {
-  for (const { cost, holder, resource } of allocationsIn((owner as Frame).inside)) {
-    const amount = cost[unit] ?? 0
-    if (amount > 0) yield { name: resource, holder, amount }
-  }
-}
-
-/** The line of a ledger, made when somebody waits. */
-const lineOf = (ledger: Ledger, frame: Frame): Line =>
-  (ledger.line as Line | undefined) ?? new Line(ledger, frame.registry.timers)
-
 /** Those without a tenant are one more, all together. */
 const noTurn: Turn = { tenant: undefined, weight: 1 }
 
-export class Request extends Owned implements Waiting<Request>, Waiter {
-  ahead: Request | undefined = undefined
-  behind: Request | undefined = undefined
-  line: QueueLine<Request> | undefined = undefined
+export class Request extends Owned implements Asking {
+  ahead: Asking | undefined = undefined
+  behind: Asking | undefined = undefined
+  line: QueueLine<Asking> | undefined = undefined
   readonly since: number
   readonly deadline = 0
   readonly priority: number
@@ -150,9 +63,9 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
   private number = 0
   private grantedAt = 0
   /** Those of all ledgers that it needs something of. */
-  private readonly lines = new Map<Line, Tenant<Request>>()
+  private readonly lines = new Map<Line, Tenant<Asking>>()
   /** The reserves that it waits outside of. */
-  private reserves: Array<Beyond<Request>> | undefined = undefined
+  private reserves: Array<Beyond<Asking>> | undefined = undefined
   private readonly timeout: Timeout
 
   constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
@@ -213,7 +126,7 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
     const { frame, ledger } = this
     for (let at = frame.ledgers.get(ledger.unit)!; at !== ledger; at = at.parent!) {
       if (at.reserved === 0) continue
-      const beyond = at.beyond as Beyond<Request> | undefined ?? new Beyond<Request>(at)
+      const beyond = at.beyond as Beyond<Asking> | undefined ?? new Beyond<Asking>(at)
       beyond.add(this)
       ;(this.reserves ??= []).push(beyond)
     }
@@ -272,7 +185,7 @@ export class Request extends Owned implements Waiting<Request>, Waiter {
       this.granted()
       // It may be asleep already.
       resume(this)
-    } else if (this.needs(this.ledger) <= line.available(isWaited)) {
+    } else if (line.roomFor(isWaited)(this)) {
       line.remove(this)
       this.tenant = urgent
       line.add(this, true)

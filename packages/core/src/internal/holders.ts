@@ -71,7 +71,7 @@ export const unusedReserve = (frame: Frame, unit: string): Holder | undefined =>
   )
 }
 
-function* framesIn(frame: Frame): Generator<Frame> {
+export function* framesIn(frame: Frame): Generator<Frame> {
   for (let owned = frame.owned.first; owned !== undefined; owned = owned.next) {
     if (!(owned instanceof Frame)) continue
     yield owned

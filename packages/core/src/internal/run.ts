@@ -32,6 +32,7 @@ import { Closing } from "./closing.ts"
 import { Frame, nearest } from "./frame.ts"
 import type { FrameOptions } from "./frame.ts"
 import { deadlineExceeded } from "./holders.ts"
+import { holds, returns } from "./holding.ts"
 import { assertCapacity } from "./ledger.ts"
 import { Timeout } from "./timers.ts"
 import { Visit, Visitor } from "./visit.ts"
@@ -111,11 +112,20 @@ class Inline extends Effectable.Class<any, any, any> {
     return this.frame = frame
   }
 
+  /** The fiber has to end the frame, and with that what is put aside for it. */
+  protected belongsTo(fiber: AnyFiber): void {
+    const frame = this.frame!
+    frame.fiber = fiber
+    if (this.options.reserve === undefined || frame.phase === "closed") return
+    holds(fiber.id)
+    frame.whenClosed(() => returns(fiber.id))
+  }
+
   asEffect(): Body {
     this.outer = this.fiber.context
     const frame = this.open()
     if (frame === undefined) return this.refused!
-    frame.fiber = this.fiber
+    this.belongsTo(this.fiber)
     this.fiber.setContext(frame.context)
     return this.body
   }
@@ -162,7 +172,7 @@ class Apart extends Inline {
       return this.settle(Exit.interrupt())
     }
     const body = Effect.withFiber((fiber) => {
-      frame.fiber = fiber
+      this.belongsTo(fiber)
       return this.body as Effect.Effect<any, any>
     })
     this.child = Effect.runForkWith(frame.context)(body)
