@@ -59,6 +59,7 @@ const world = Effect.gen(function*() {
     /** Of those who had to wait, the ones that did so for longer than a step. */
     waited: 0,
     frames: 0,
+    reserves: 0,
     interrupted: 0,
     late: 0,
     alarms: 0,
@@ -96,7 +97,14 @@ const world = Effect.gen(function*() {
         const use = percent(85)
           ? ResourceManager.use(Costly, cost, () => hold(after, now))
           : inFrame(Effect.andThen(ResourceManager.allocate(Costly, cost), hold(after, now)))
-        return percent(15) ? Budget.wait(use, { timeout: 1 + below(5) }) : use
+        const asked = percent(15) ? Budget.wait(use, { timeout: 1 + below(5) }) : use
+        return percent(10) ? Effect.suspend(() => aside(cost, asked)) : asked
+      }
+
+      /** What is asked for is put aside first. */
+      const aside = ({ r: _, ...reserve }: Cost.Cost, program: Program): Program => {
+        counts.reserves++
+        return TimeFrame.run(program, { name: "sure", reserve })
       }
 
       const ask = (at: number): Program => {
