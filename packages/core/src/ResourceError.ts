@@ -16,7 +16,7 @@ export class Holder extends Schema.Class<Holder>("@chronovyan/core/Holder")({
   resource: Schema.String,
   /** The path of the frame that owns it. */
   frame: Schema.String,
-  /** Where it stands; `charged` is one of a set whose turn to be acquired has not come yet. */
+  /** Where it stands; `charged`: paid for, and not being acquired yet: one of a set, or one that has waited for a budget. */
   state: Schema.Literals(["charged", "acquiring", "live", "releasing"]),
   /** Since when, in milliseconds since the epoch. */
   since: Schema.Number,

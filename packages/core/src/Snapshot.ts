@@ -66,7 +66,7 @@ export class AllocationState extends Schema.Class<AllocationState>("@chronovyan/
   /** The frame that owns it and pays for it. */
   frameId: Schema.Int,
   frame: Schema.String,
-  /** `charged` is one of a set whose turn to be acquired has not come yet. */
+  /** `charged`: paid for, and not being acquired yet: one of a set, or one that has waited for a budget. */
   state: Schema.Literals(["charged", "acquiring", "live", "releasing"]),
   /** The use of a shared, persistent or pooled value, not a value of its own. */
   share: Schema.Boolean,

@@ -16,7 +16,7 @@ export interface Facts {
   readonly resource: string
   /** The frame that pays for it; also its owner, unless it outlived that frame. */
   readonly frame: { readonly id: number; readonly path: string; readonly parent: object | undefined }
-  /** `charged`: one of a set, whose turn to be acquired has not come yet. */
+  /** `charged`: paid for, and not being acquired yet: one of a set, or one that has waited for a budget. */
   readonly state: "charged" | "acquiring" | "live" | "releasing"
   /** Does it wait out an interruption just now? */
   readonly isStubborn: boolean
