@@ -63,6 +63,7 @@ export class Turn implements Linked<Turn>, Held, Waiter, Resumable {
   private readonly context: Context.Context<never>
   private readonly site: StackFrame | undefined
   private wake: ((exit: Exit.Exit<void, WouldDeadlock>) => void) | undefined = undefined
+  kept: ReadonlyArray<AnyFiber> | undefined = undefined
   private refused: Exit.Exit<never, WouldDeadlock> | undefined = undefined
 
   constructor(access: Access, turn: "read" | "write", allocation: number, fiber: AnyFiber) {

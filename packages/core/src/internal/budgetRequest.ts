@@ -39,12 +39,17 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 /** Those without a tenant are one more, all together. */
 const noTurn: Turn = { tenant: undefined, weight: 1 }
 
+/** A line where it waits, or may have to. */
+interface Entered {
+  readonly line: Line
+  readonly tenant: Tenant<Asking>
+  readonly next: Entered | undefined
+}
+
 export class Request extends Owned implements Asking {
   ahead: Asking | undefined = undefined
   behind: Asking | undefined = undefined
-  line: QueueLine<Asking> | undefined = undefined
   readonly since: number
-  readonly deadline = 0
   readonly priority: number
   readonly fiber: AnyFiber
   tenant: unknown = undefined
@@ -57,16 +62,20 @@ export class Request extends Owned implements Asking {
   private ledgers: Ledgers
   private isGranted = false
   private hasMoved = false
-  private refused: Exit.Exit<never, any> | undefined = undefined
   private wake: ((exit: Exit.Exit<this, any>) => void) | undefined = undefined
+  /** The lines of all ledgers that it needs something of: there are few. */
+  private entered: Entered | undefined = undefined
+  // What few of them ever have is on the prototype until then: hundreds of thousands may wait.
+  declare line: QueueLine<Asking> | undefined
+  declare readonly deadline: number
+  declare kept: ReadonlyArray<AnyFiber> | undefined
+  declare private refused: Exit.Exit<never, any> | undefined
   /** As snapshots and errors show it, between the grant and the record of whoever has waited. */
-  private number = 0
-  private grantedAt = 0
-  /** Those of all ledgers that it needs something of. */
-  private readonly lines = new Map<Line, Tenant<Asking>>()
+  declare private number: number
   /** The reserves that it waits outside of. */
-  private reserves: Array<Beyond<Asking>> | undefined = undefined
-  private readonly timeout: Timeout
+  declare private reserves: Array<Beyond<Asking>> | undefined
+  /** There is one when it waits for so long only. */
+  declare private timeout: Timeout | undefined
 
   constructor(frame: Frame, cost: Cost, resource: string, ledger: Ledger, fiber: AnyFiber) {
     super()
@@ -79,7 +88,6 @@ export class Request extends Owned implements Asking {
     this.since = frame.registry.arrival()
     const priority = Context.get(fiber.context, Priority)
     this.priority = Number.isFinite(priority) ? priority : 0
-    this.timeout = new Timeout(() => this.refuse(() => this.exceeded()))
   }
 
   private get isWaiting(): boolean {
@@ -92,7 +100,10 @@ export class Request extends Owned implements Asking {
     registry.requests++
     this.link(this.frame.owned)
     this.enterAll()
-    if (patience !== Infinity) timers.arm(this.timeout, patience, timers.now() + patience)
+    if (patience !== Infinity) {
+      this.timeout = new Timeout(() => this.refuse(() => this.exceeded()))
+      timers.arm(this.timeout, patience, timers.now() + patience)
+    }
     this.join(false)
   }
 
@@ -107,7 +118,10 @@ export class Request extends Owned implements Asking {
   /** It may be in that line, now or later. */
   private enter(ledger: Ledger): Line {
     const line = lineOf(ledger, this.frame)
-    if (!this.lines.has(line)) this.lines.set(line, line.enter(this))
+    for (let entered = this.entered; entered !== undefined; entered = entered.next) {
+      if (entered.line === line) return line
+    }
+    this.entered = { line, tenant: line.enter(this), next: this.entered }
     return line
   }
 
@@ -212,11 +226,18 @@ export class Request extends Owned implements Asking {
     return lineOf(this.ledger, this.frame)
   }
 
+  private get clocksApart(): number {
+    const { registry } = this.frame
+    return registry.now() - registry.timers.now()
+  }
+
+  /** When it came, in milliseconds since the epoch: what is kept on the monotonic clock is read on the one on the wall. */
+  private get askedAt(): number {
+    return Math.round(this.since + this.clocksApart)
+  }
+
   get toldOf(): WaiterFacts {
-    const { fiber, frame, ledger, place, resource, since, tenant, timeout } = this
-    const { registry } = frame
-    // What is kept on the monotonic clock is read on the one on the wall.
-    const ahead = registry.now() - registry.timers.now()
+    const { fiber, frame, ledger, place, resource, tenant, timeout } = this
     return {
       resource,
       frame,
@@ -224,8 +245,10 @@ export class Request extends Owned implements Asking {
       fiber: fiber.id,
       allocation: undefined,
       amount: this.needs(ledger),
-      since: Math.round(since + ahead),
-      deadline: Math.round(Math.min(timeout.queue === undefined ? Infinity : timeout.at, frame.deadline) + ahead),
+      since: this.askedAt,
+      deadline: Math.round(
+        Math.min(timeout?.queue === undefined ? Infinity : timeout.at, frame.deadline) + this.clocksApart
+      ),
       tenant,
       callSite: fiber.cache.stackFrame?.name
     }
@@ -284,7 +307,6 @@ export class Request extends Owned implements Asking {
   /** It stays in its frame until whoever has waited goes on: until then this is the record of what was charged. */
   private granted(): void {
     this.isGranted = true
-    this.grantedAt = this.frame.registry.now()
     this.leave()
   }
 
@@ -309,7 +331,7 @@ export class Request extends Owned implements Asking {
       state: "charged",
       isStubborn: false,
       share: false,
-      since: this.grantedAt,
+      since: this.askedAt,
       cost,
       holder: fiber.id,
       lent: undefined,
@@ -332,12 +354,12 @@ export class Request extends Owned implements Asking {
     this.lookAway()
     leave(this)
     this.exitAll()
-    registry.timers.cancel(this.timeout)
+    if (this.timeout !== undefined) registry.timers.cancel(this.timeout)
   }
 
   private exitAll(): void {
-    for (const [line, tenant] of this.lines) line.exit(tenant)
-    this.lines.clear()
+    for (let entered = this.entered; entered !== undefined; entered = entered.next) entered.line.exit(entered.tenant)
+    this.entered = undefined
   }
 
   private refuse(why: () => Exit.Exit<never, any>): void {
@@ -408,6 +430,16 @@ export class Request extends Owned implements Asking {
     else resume(this.refused ?? Exit.succeed(this))
   })
 }
+
+Object.assign(Request.prototype, {
+  line: undefined,
+  deadline: 0,
+  kept: undefined,
+  refused: undefined,
+  number: 0,
+  reserves: undefined,
+  timeout: undefined
+})
 
 /** The ledger that could not hold its part even if nothing else were in use. */
 export const neverFits = ({ ledgers }: Frame, cost: Cost): Ledger | undefined => {

@@ -55,14 +55,14 @@ export interface Waiter {
   readonly turn?: "read" | "write"
   /** Who comes first and waits for the same holders, where it would not wait for those itself. */
   readonly behind?: Waiter | undefined
+  /** The fibers that it keeps from going on, as of when it began: its frame may go elsewhere. Known of holders that wait. */
+  kept?: ReadonlyArray<AnyFiber> | undefined
   /** Is refused, since those in that circle would wait for ever. Absent: others have to be. */
   breakCircle?(cycle: ReadonlyArray<Waiter>): void
 }
 
 /** Who holds something and waits, by the number of the fiber. */
 const waitingHolders = new Map<number, Waiter>()
-/** The fibers that each of them keeps from going on, as of when it began: its frame may go elsewhere meanwhile. */
-const keptBy = new Map<Waiter, ReadonlyArray<AnyFiber>>()
 
 /** The fibers that can not go on before the waiter does: its own, and those that wait for its frames to end. */
 export const stalled = (waiter: Pick<Waiter, "fiber" | "frame">): ReadonlyArray<AnyFiber> => {
@@ -174,9 +174,8 @@ export const isWaited = (held: Held): boolean => waitOf(held) !== undefined
 
 /** It is known to wait. */
 export const enter = (waiter: Waiter): void => {
-  const fibers = stalled(waiter)
-  keptBy.set(waiter, fibers)
-  for (const { id } of fibers) {
+  waiter.kept = stalled(waiter)
+  for (const { id } of waiter.kept) {
     waitingHolders.set(id, waiter)
     waits(id)
   }
@@ -184,11 +183,10 @@ export const enter = (waiter: Waiter): void => {
 
 /** It waits no longer. */
 export const leave = (waiter: Waiter): void => {
-  if (keptBy.size === 0) return
-  const fibers = keptBy.get(waiter)
-  if (fibers === undefined) return
-  keptBy.delete(waiter)
-  for (const { id } of fibers) {
+  const { kept } = waiter
+  if (kept === undefined) return
+  waiter.kept = undefined
+  for (const { id } of kept) {
     if (waitingHolders.get(id) !== waiter) continue
     waitingHolders.delete(id)
     goesOn(id)

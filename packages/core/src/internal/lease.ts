@@ -132,6 +132,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
   private wake: ((effect: AnyEffect) => void) | undefined = undefined
   // What few of them ever have is on the prototype until then: hundreds of thousands may wait.
   declare line: Line<Lease> | undefined
+  declare kept: ReadonlyArray<AnyFiber> | undefined
   declare private readonly site: Site | StackFrame | undefined
   /** What it ended with, if it was told. */
   declare private answer: Exit.Exit<never, unknown> | undefined
@@ -418,6 +419,7 @@ export abstract class Lease extends OwnedEffect implements Standing<Lease>, Held
 
 Object.assign(Lease.prototype, {
   line: undefined,
+  kept: undefined,
   site: undefined,
   answer: undefined,
   timeout: undefined,

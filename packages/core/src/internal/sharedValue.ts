@@ -67,6 +67,7 @@ class User implements Waiter {
   readonly source: SharedValue
   readonly frame: Frame
   readonly fiber: AnyFiber
+  kept: ReadonlyArray<AnyFiber> | undefined = undefined
 
   constructor(source: SharedValue, frame: Frame, fiber: AnyFiber) {
     this.source = source
