@@ -23,20 +23,21 @@ const Buffer = ResourceDefinition.temporal("buffer", {
 const Cache = ResourceDefinition.shared("cache", { acquire: () => Effect.succeed(new Map<string, string>()) })
 
 /** In a registry of its own. */
-export const measured = (options?: Metrics.Options, detector: LeakDetector.Options = { level: "off" }) =>
-<A, E, R>(body: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() =>
-    body.pipe(
-      TimeFrame.run({ name: "server", budget: { memory: 1000 } }),
-      Effect.provide(
-        Metrics.layer(options).pipe(
-          Layer.provideMerge(LeakDetector.layer({ log: false, ...detector })),
-          Layer.provideMerge(ResourceManager.layer()),
-          Layer.provideMerge(Layer.succeed(Metric.MetricRegistry, new Map()))
+export const measured =
+  (options?: Metrics.Options, detector: LeakDetector.Options = { level: "off" }) =>
+  <A, E, R>(body: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() =>
+      body.pipe(
+        TimeFrame.run({ name: "server", budget: { memory: 1000 } }),
+        Effect.provide(
+          Metrics.layer(options).pipe(
+            Layer.provideMerge(LeakDetector.layer({ log: false, ...detector })),
+            Layer.provideMerge(ResourceManager.layer()),
+            Layer.provideMerge(Layer.succeed(Metric.MetricRegistry, new Map()))
+          )
         )
       )
     )
-  )
 
 /**
  * A pool of 2 connections, of which each takes 200 ms to make and is used for 1 second, by 3 borrowers at once; 1 of 2
@@ -47,8 +48,10 @@ export const busy = Effect.gen(function*() {
   const postgres = yield* ResourcePool.make(Postgres, { max: 2, acquireTimeout: "10 seconds" })
   const workers = yield* ResourcePool.make(Worker, { min: 1, max: 2 })
   const tenants = yield* ResourcePool.keyed(Tenant, { max: 1 })
-  const borrowers = yield* Effect.forEach([1, 2, 3], () =>
-    start(ResourcePool.use(postgres, () => Effect.sleep("1 second")).pipe(TimeFrame.run({ name: "request" }))))
+  const borrowers = yield* Effect.forEach(
+    [1, 2, 3],
+    () => start(ResourcePool.use(postgres, () => Effect.sleep("1 second")).pipe(TimeFrame.run({ name: "request" })))
+  )
   yield* ResourceManager.allocate(Buffer, 100)
   yield* ResourceManager.allocate(Buffer, 200)
   const short = yield* ResourceManager.allocate(Buffer, 50)

@@ -74,8 +74,9 @@ export const valueOf = (
   labels: Readonly<Record<string, string>> = {}
 ): number | undefined => {
   const family = families.get(name) ?? families.get(name.replace(/_(bucket|sum|count)$/, ""))
-  const found = family?.samples.filter((sample) =>
-    sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value)
-  ) ?? []
+  const found =
+    family?.samples.filter((sample) =>
+      sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value)
+    ) ?? []
   return found.length === 0 ? undefined : found.reduce((sum, { value }) => sum + value, 0)
 }

@@ -145,7 +145,7 @@ const make = Effect.fnUntraced(function*({ attributes = {}, connections = [], ma
       Effect.forkScoped({ startImmediately: true })
     )
   }
-  book.refresh()
+  book.open()
   const prometheus = Context.add(context, Metric.MetricRegistry, book.view(asPrometheus))
   return Metrics.of({
     text: Effect.sync(() => PrometheusMetrics.formatUnsafe(prometheus)),

@@ -63,7 +63,13 @@ const shapeOf = (prefix: string, attribute: string, item: string) => {
       `how long those waited that got one and had to wait for it`,
       pool
     ),
-    useTime: instrument(name("use_time"), "histogram", "s", `how long ${item}s were lent out until they came back`, pool)
+    useTime: instrument(
+      name("use_time"),
+      "histogram",
+      "s",
+      `how long ${item}s were lent out until they came back`,
+      pool
+    )
   }
 }
 

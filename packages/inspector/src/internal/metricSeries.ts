@@ -99,6 +99,12 @@ export class SeriesBook {
     queueMicrotask(() => this.isFresh = false)
   }
 
+  /** Makes those that there are at first; nobody has read them. */
+  open(): void {
+    this.refresh()
+    this.isFresh = false
+  }
+
   /** Adds to what it is this time. */
   add(instrument: Instrument, attributes: Attributes, value: number): void {
     this.begun(instrument, attributes).value += value
@@ -147,7 +153,7 @@ export class SeriesBook {
 
   private begun(instrument: Instrument, attributes: Attributes): Series {
     const key = `${instrument.id} ${JSON.stringify(attributes)}`
-    const series = this.known.get(key) ?? this.open(key, instrument, attributes)
+    const series = this.known.get(key) ?? this.register(key, instrument, attributes)
     if (series.setAt !== this.looks) {
       series.setAt = this.looks
       series.value = series.count = 0
@@ -155,7 +161,7 @@ export class SeriesBook {
     return series
   }
 
-  private open(key: string, instrument: Instrument, attributes: Attributes): Series {
+  private register(key: string, instrument: Instrument, attributes: Attributes): Series {
     const { description, id, kind, unit } = instrument
     const series = new Series(instrument)
     const options = { description, attributes: { ...this.fixed, ...attributes, unit } }
