@@ -21,6 +21,10 @@ const Buffer = ResourceDefinition.temporal("buffer", {
   acquire: (size) => size === 7 ? Effect.fail("unlucky") : Effect.succeed(size)
 })
 const Cache = ResourceDefinition.shared("cache", { acquire: () => Effect.succeed(new Map<string, string>()) })
+const Ledger = ResourceDefinition.shared("ledger", {
+  acquire: () => Effect.succeed({}),
+  access: "readWrite"
+})
 
 /** In a registry of its own. */
 export const measured =
@@ -42,7 +46,7 @@ export const measured =
 /**
  * A pool of 2 connections, of which each takes 200 ms to make and is used for 1 second, by 3 borrowers at once; 1 of 2
  * workers that is used; 2 tenants; 2 buffers of 300 in all, besides one that was held for 3 seconds and one that failed;
- * a cache. It is left as it is after 4 seconds, until the frame ends.
+ * a cache, and a ledger that is used by turns. It is left as it is after 4 seconds, until the frame ends.
  */
 export const busy = Effect.gen(function*() {
   const postgres = yield* ResourcePool.make(Postgres, { max: 2, acquireTimeout: "10 seconds" })
@@ -57,6 +61,7 @@ export const busy = Effect.gen(function*() {
   const short = yield* ResourceManager.allocate(Buffer, 50)
   const failed = yield* Effect.exit(ResourceManager.allocate(Buffer, 7))
   yield* ResourceManager.allocate(Cache)
+  yield* ResourceManager.allocate(Ledger)
   yield* ResourcePool.get(workers)
   for (const key of ["blue", "green"]) yield* ResourcePool.get(yield* ResourcePool.at(tenants, key))
   yield* TestClock.adjust("3 seconds")

@@ -23,8 +23,9 @@ const labelsOf = (text: string): Record<string, string> => {
   while (label.lastIndex < text.length) {
     const match = label.exec(text)
     if (match === null) throw new Error(`No label: ${text}`)
-    if (match[1]! in labels) throw new Error(`Twice: ${match[1]}`)
-    labels[match[1]!] = unescape(match[2]!)
+    const [, name, value] = match as unknown as [string, string, string]
+    if (name in labels) throw new Error(`Twice: ${name}`)
+    labels[name] = unescape(value)
   }
   return labels
 }
