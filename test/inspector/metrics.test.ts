@@ -5,8 +5,10 @@ import { Context, Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpExporter, OtlpSerialization } from "effect/observability"
 import { TestClock } from "effect/testing"
+import { readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
+import { join } from "node:path"
 import { catalog, type Instrument, prometheusName } from "../../packages/inspector/src/internal/metricCatalog.ts"
 import { settle, start } from "../core/fixtures.ts"
 import { busy, measured } from "./metricsProgram.ts"
@@ -412,6 +414,54 @@ describe("an exporter of OTLP", () => {
       assert.strictEqual(bodies.length, 1)
       assert.strictEqual(pointsOf(metricsIn(bodies[0]).get("chronovyan.allocation.count"))[0].asDouble, 1)
     }).pipe(Effect.scoped))
+})
+
+describe("the catalog", () => {
+  // https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools
+  const conventions: Record<string, readonly [kind: string, unit: string]> = {
+    "db.client.connection.count": ["updown", "{connection}"],
+    "db.client.connection.idle.max": ["updown", "{connection}"],
+    "db.client.connection.idle.min": ["updown", "{connection}"],
+    "db.client.connection.max": ["updown", "{connection}"],
+    "db.client.connection.pending_requests": ["updown", "{request}"],
+    "db.client.connection.timeouts": ["counter", "{timeout}"],
+    "db.client.connection.create_time": ["histogram", "s"],
+    "db.client.connection.wait_time": ["histogram", "s"],
+    "db.client.connection.use_time": ["histogram", "s"]
+  }
+
+  it("has what the conventions of OpenTelemetry have, and the same for other pools", () => {
+    const shape = (prefix: string) =>
+      new Map(catalog.filter(({ id }) => id.startsWith(prefix)).map((one) => [one.id, one]))
+    const connection = shape("db.client.connection.")
+    const other = shape("chronovyan.pool.")
+    assert.sameMembers([...connection.keys()], Object.keys(conventions))
+    for (const [id, [kind, unit]] of Object.entries(conventions)) {
+      const { attributes, ...instrument } = connection.get(id)!
+      assert.deepInclude(instrument, { kind, unit })
+      const state = id.endsWith(".count") ? ["db.client.connection.state"] : []
+      assert.deepStrictEqual(attributes, ["db.client.connection.pool.name", ...state])
+      const same = other.get(id.replace("db.client.connection", "chronovyan.pool"))
+      assert.deepInclude(same, { kind, unit: unit.replace("connection", "item") })
+    }
+  })
+
+  it("is what the documentation lists", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../packages/inspector/docs/metrics.md"), "utf8")
+    const rows = [...page.matchAll(/^\| `((?:db|chronovyan)\..+?)` +\| (\w+) +\| `(.+?)` +\| (.+?) +\| (.+?) +\|$/gm)]
+    const listed = new Map(rows.map(([, id, ...told]) => [id, told]))
+    for (const { attributes, description, id, kind, unit } of catalog) {
+      const row = listed.get(id)
+      if (row === undefined) {
+        // Told in a sentence: the same as of pools of connections.
+        assert.property(conventions, id.replace("chronovyan.pool", "db.client.connection"))
+        assert.include(page.replaceAll("\n", " "), `\`${id}\``)
+      } else {
+        assert.deepStrictEqual(row, [kind, unit, attributes.map((name) => `\`${name}\``).join(", "), description])
+      }
+    }
+    assert.isEmpty([...listed.keys()].filter((id) => !catalog.some((one) => one.id === id)))
+  })
 })
 
 describe("nothing listens to events", () => {

@@ -13,6 +13,8 @@ type SyntaxNode = ReturnType<typeof parser.parse>["topNode"]
 const packageRoot = join(import.meta.dirname, "../../packages/inspector")
 const dashboard = JSON.parse(readFileSync(join(packageRoot, "dashboard/grafana.json"), "utf8"))
 
+const page = readFileSync(join(packageRoot, "docs/metrics.md"), "utf8")
+
 interface Query {
   readonly where: string
   readonly text: string
@@ -129,6 +131,20 @@ describe("the dashboard", () => {
       assert.isTrue(shown.some((metric) => metric.replace(/_(sum|count)$/, "") === name || metric === name), name)
     }
   })
+
+  it.effect("and the alerts of the documentation ask for what there is", () =>
+    Effect.gen(function*() {
+      const labels = yield* told
+      const alerts = [...page.matchAll(/^ +expr: (.+)$/gm)].map(([, text]) => text!)
+      assert.lengthOf(alerts, 3)
+      for (const alert of alerts) {
+        const { errors, uses } = usesIn(alert)
+        assert.isEmpty(errors, alert)
+        for (const { labels: used, metric } of uses) {
+          assert.includeMembers([...labels.get(metric) ?? [], ...added], used as Array<string>, alert)
+        }
+      }
+    }))
 
   it("has panels that do not lie on each other, each with a title and numbers of its own", () => {
     const ids = new Set<number>()
