@@ -418,7 +418,7 @@ describe("an exporter of OTLP", () => {
 
 describe("the catalog", () => {
   // https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools
-  const conventions: Record<string, readonly [kind: string, unit: string]> = {
+  const conventions: Record<string, readonly [kind: Instrument["kind"], unit: string]> = {
     "db.client.connection.count": ["updown", "{connection}"],
     "db.client.connection.idle.max": ["updown", "{connection}"],
     "db.client.connection.idle.min": ["updown", "{connection}"],
