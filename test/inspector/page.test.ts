@@ -75,6 +75,15 @@ const waitFor = (page: Page, selector: string, text: string | RegExp): Promise<u
     typeof text === "string" ? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : text.source
   )
 
+/** What is drawn comes a moment after the text around it. */
+const waitForMore = (page: Page, selector: string, than: number): Promise<unknown> =>
+  page.waitForFunction(
+    (selector, than) => document.querySelectorAll(selector).length > than,
+    { timeout: 8000, polling: 50 },
+    selector,
+    than
+  )
+
 const withServer = async (
   options: Omit<ServerOptions, "page" | "program">,
   use: (server: PageServer) => Promise<void>
@@ -268,12 +277,12 @@ describe.skipIf(chromium === undefined)("the page", { timeout: patience }, () =>
   test("shows gauges, waits, leaks and help by their keys", async () => {
     await tab.keyboard.press("3")
     await waitFor(tab, ".gauges", /connections.*12 of 12 in use.*waiting/)
-    expect((await tab.$$(".card canvas")).length).toBeGreaterThan(4)
+    await waitForMore(tab, ".card canvas", 4)
     // This program may not be controlled
     expect((await tab.$$(".controls")).length).toBe(0)
     await tab.keyboard.press("4")
     await waitFor(tab, ".waits", /server\/request\/query.*connections/)
-    expect((await tab.$$(".graph .node")).length).toBeGreaterThan(5)
+    await waitForMore(tab, ".graph .node", 5)
     await tab.keyboard.press("5")
     await waitFor(tab, ".leaks", /overdue.*login \(file:\/\/\/srv\/shop\/src\/session\.ts:23:18\)/)
     await tab.$$eval(
