@@ -3,7 +3,7 @@ import { Inspector, LeakDetector, Metrics, Source } from "@chronovyan/inspector"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { OtlpExporter, OtlpSerialization } from "effect/observability"
+import { OtlpExporter, OtlpMetrics, OtlpSerialization } from "effect/observability"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
@@ -210,6 +210,29 @@ describe("metrics", () => {
       assert.strictEqual(yield* value("raised_total"), 1)
     }).pipe(measured({}, { level: "presence", holds: { thing: "5 seconds" } })))
 
+  it.effect("tell the leaks of before while a source of leaks does not answer at once", () =>
+    Effect.gen(function*() {
+      yield* ResourceManager.allocate(Thing)
+      const found = yield* families
+      assert.strictEqual(valueOf(found, "chronovyan_leak_count"), 0)
+      assert.strictEqual(valueOf(found, "chronovyan_allocation_count"), 1)
+    }).pipe(
+      TimeFrame.run({ name: "server" }),
+      Effect.provide(
+        Metrics.layer().pipe(
+          Layer.provide(
+            Layer.succeed(Source.Leaks, {
+              level: "presence",
+              reports: Effect.as(Effect.yieldNow, []),
+              changes: Stream.never
+            })
+          ),
+          Layer.provideMerge(ResourceManager.layer())
+        )
+      ),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    ))
+
   it.effect("are in the registry of the program, one snapshot for each time that it is read", () =>
     Effect.gen(function*() {
       const count = Effect.map(
@@ -320,10 +343,11 @@ const collector = Effect.acquireRelease(
   Effect.callback<{ readonly server: Server; readonly url: string; readonly bodies: Array<any> }>((resume) => {
     const bodies: Array<any> = []
     const server = createServer((request, response) => {
-      let text = ""
-      request.setEncoding("utf8").on("data", (part: string) => text += part)
+      const parts: Array<Buffer> = []
+      request.on("data", (part: Buffer) => parts.push(part))
       request.on("end", () => {
-        bodies.push(JSON.parse(text))
+        const body = Buffer.concat(parts)
+        bodies.push(request.headers["content-type"] === "application/json" ? JSON.parse(body.toString()) : body)
         response.writeHead(200, { "content-type": "application/json" }).end("{}")
       })
     }).listen(0, "127.0.0.1", () => {
@@ -338,10 +362,14 @@ const collector = Effect.acquireRelease(
     })
 )
 
-const exporting = (url: string, temporality?: "cumulative" | "delta") =>
+const exporting = (
+  url: string,
+  temporality?: "cumulative" | "delta",
+  serialization = OtlpSerialization.layerJson
+) =>
   Effect.provide(
     Metrics.layerOtlp({ url, temporality, resource: { serviceName: "shop" } }).pipe(
-      Layer.provide([FetchHttpClient.layer, OtlpSerialization.layerJson])
+      Layer.provide([FetchHttpClient.layer, serialization])
     )
   )
 
@@ -405,6 +433,45 @@ describe("an exporter of OTLP", () => {
         )
         assert.deepStrictEqual({ borrows, used, size }, { borrows: [1, 3], used: [1, 3], size: [1, 0] })
       }).pipe(exporting(url, "delta"), measured())
+    }).pipe(Effect.scoped))
+
+  it.effect("posts them as protobuf, too", () =>
+    Effect.gen(function*() {
+      const { bodies, url } = yield* collector
+      yield* Effect.andThen(busy, flush).pipe(
+        exporting(url, "cumulative", OtlpSerialization.layerProtobuf),
+        measured(connections)
+      )
+      const text = bodies[0].toString("latin1")
+      for (const told of ["db.client.connection.wait_time", "chronovyan.budget.used", "postgres"]) {
+        assert.include(text, told)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("of Effect's own finds them in the registry, with the unit as an attribute", () =>
+    Effect.gen(function*() {
+      const { bodies, url } = yield* collector
+      yield* Effect.gen(function*() {
+        yield* ResourceManager.allocate(Thing)
+        yield* flush
+        yield* ResourceManager.allocate(Thing)
+        yield* flush
+        const [before, after] = bodies.map((body) => metricsIn(body).get("chronovyan.allocation.count"))
+        assert.isUndefined(before)
+        const [point] = pointsOf(after)
+        assert.strictEqual(point.asDouble, 2)
+        assert.strictEqual(after.unit, "{allocation}")
+        assert.include(point.attributes.map(({ key }: any) => key), "unit")
+        const [spread] = pointsOf(metricsIn(bodies[1]).get("chronovyan.allocation.acquire_time"))
+        assert.deepInclude(spread, { count: 2, min: "NaN", max: 0, bucketCounts: [2], explicitBounds: [] })
+      }).pipe(
+        Effect.provide(
+          OtlpMetrics.layer({ url, resource: { serviceName: "shop" } }).pipe(
+            Layer.provide([FetchHttpClient.layer, OtlpSerialization.layerJson])
+          )
+        ),
+        measured()
+      )
     }).pipe(Effect.scoped))
 
   it.effect("posts once more when the program ends, before the manager does", () =>
