@@ -1,7 +1,7 @@
 /**
  * Lets others look at a run, and tells where, on the standard error.
  */
-import { Inspector, LeakDetector } from "@chronovyan/inspector"
+import { Contention, Inspector, LeakDetector } from "@chronovyan/inspector"
 import { Console, Effect, Layer } from "effect"
 
 const tell = Effect.flatMap(
@@ -11,5 +11,5 @@ const tell = Effect.flatMap(
 
 export const layer = Layer.effectDiscard(tell).pipe(
   Layer.provide(Inspector.layer({ name: "indexer" })),
-  Layer.provide(LeakDetector.layer({ interval: "1 second", log: false }))
+  Layer.provide([Contention.layer(), LeakDetector.layer({ interval: "1 second", log: false })])
 )

@@ -10,7 +10,7 @@ import type {
   Snapshot,
   WaiterState
 } from "@chronovyan/core/Snapshot"
-import type { ContentionReport, Edge, Subject } from "../ContentionReport.ts"
+import type { ContentionReport, Edge, Spread, Subject } from "../ContentionReport.ts"
 import { clean, counted, duration, firstOf, groups, number } from "./text.ts"
 
 /** What is known of one thing that has the name. */
@@ -23,6 +23,8 @@ export interface Explanation {
   readonly inTheWay: ReadonlyArray<string>
   /** Who waits for it, or what it waits for. */
   readonly waits: ReadonlyArray<string>
+  /** What was measured of it, where something was. */
+  readonly measured: ReadonlyArray<string>
   /** What the figures of the past say. */
   readonly hint: string
 }
@@ -40,11 +42,35 @@ const byAge = (a: AllocationState, b: AllocationState): number => a.since - b.si
 
 const isWaiting = ({ state }: AllocationState): boolean => state === "acquiring" || state === "charged"
 
+const percent = (share: number): string => `${Math.round(share * 100)} %`
+
+const spreadOf = ({ max, p50, p90, p99 }: Spread): string =>
+  `half of them for less than ${duration(p50)}, 90 % ${duration(p90)}, 99 % ${duration(p99)}; at most ${duration(max)}`
+
 /** What was measured of it, if something was. */
-const hintOf = ({ contention }: Known, kind: Subject["kind"], name: string, frame?: string): string =>
-  contention.subjects.find((subject) =>
-    subject.kind === kind && subject.name === name && (frame === undefined || subject.frame === frame)
-  )?.hint ?? ""
+const past = (
+  { contention }: Known,
+  kind: Subject["kind"],
+  name: string,
+  frame?: string
+): Pick<Explanation, "measured" | "hint"> => {
+  const subject = contention.subjects.find((one) =>
+    one.kind === kind && one.name === name && (frame === undefined || one.frame === frame)
+  )
+  if (subject === undefined) return { measured: [], hint: "" }
+  const { contended, held, hint, sites, waited } = subject
+  const measured = contention.at <= contention.from ? [] : [
+    `somebody waited for ${percent(contended)} of the last ${duration(contention.at - contention.from)}`,
+    ...(waited.count > 0 ? [`${number(waited.count)} waited, ${spreadOf(waited)}`] : []),
+    ...(held.count > 0 ? [`${number(held.count)} had it, ${spreadOf(held)}`] : []),
+    ...sites.slice(0, mostSites).map((one) =>
+      `${placeOf(one.site)}  had ${percent(one.share)} of the time that it was held, and has ${number(one.holding)}`
+    )
+  ]
+  return { measured, hint }
+}
+
+const mostSites = 3
 
 const edgeLine = ({ holder, waited, waiter }: Edge): string =>
   `${placeOf(waiter)}  for ${duration(waited)}, behind ${placeOf(holder)}`
@@ -118,7 +144,7 @@ const poolExplained = (pool: PoolState, known: Known): Explanation => {
       ...edges.map(edgeLine),
       ...waiting(waiters, at)
     ],
-    hint: hintOf(known, "pool", pool.name)
+    ...past(known, "pool", pool.name)
   }
 }
 
@@ -167,7 +193,7 @@ const budgetExplained = (frame: FrameState, budget: BudgetState, known: Known): 
       .map((one) =>
         `${placeOf(one.frame)}  needs ${number(one.amount)} for ${duration(at - one.since)}, ${lineOf(one)}`
       ),
-    hint: hintOf(known, "budget", unit, frame.path)
+    ...past(known, "budget", unit, frame.path)
   }
 }
 
@@ -233,6 +259,7 @@ const frameExplained = (frame: FrameState, known: Known): Explanation => {
           : `it waits for ${clean(one.resource)} to be acquired for ${duration(at - one.since)}${siteOf(one)}`
       )
     ],
+    measured: [],
     hint: ""
   }
 }
@@ -253,7 +280,7 @@ const resourceExplained = (name: string, known: Known): Explanation => {
     ],
     inTheWay: live.map((one) => `${placeOf(one.frame)}  has #${one.id} for ${duration(at - one.since)}${siteOf(one)}`),
     waits: waiting(acquiring, at),
-    hint: hintOf(known, "shared", name)
+    ...past(known, "shared", name)
   }
 }
 
@@ -294,7 +321,7 @@ export const render = (all: ReadonlyArray<Explanation>): string => {
 
 /** As it is printed. */
 export const toText = (explanation: Explanation): ReadonlyArray<string> => {
-  const { hint, inTheWay, kind, name, standing, waits } = explanation
+  const { hint, inTheWay, kind, measured, name, standing, waits } = explanation
   const part = (heading: string, lines: ReadonlyArray<string>) =>
     lines.length === 0 ? [] : [heading, ...firstOf(lines.map((line) => `  ${line}`), listed)]
   return [
@@ -302,6 +329,7 @@ export const toText = (explanation: Explanation): ReadonlyArray<string> => {
     ...standing.map((line) => `  ${line}`),
     ...part(kind === "frame" ? "What it waits for:" : "Who waits:", waits),
     ...part(kind === "frame" ? "In its way:" : "Who has it:", inTheWay),
+    ...part("What there was:", measured),
     ...(hint === "" ? [] : [`What it looks like: ${clean(hint)}`])
   ]
 }
