@@ -1,7 +1,16 @@
-import { ResourceDefinition, ResourceEvent, ResourceManager, ResourcePool, Snapshot } from "@chronovyan/core"
-import { ContentionReport, Inspector, LeakReport, Protocol, Source } from "@chronovyan/inspector"
+import { ResourceDefinition, ResourceEvent, ResourceManager, ResourcePool, Snapshot, TimeFrame } from "@chronovyan/core"
+import {
+  Contention,
+  ContentionReport,
+  Inspector,
+  LeakDetector,
+  LeakReport,
+  Metrics,
+  Protocol,
+  Source
+} from "@chronovyan/inspector"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer, PubSub, Redacted, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Logger, PubSub, Redacted, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
@@ -91,6 +100,44 @@ describe("A program that is inspected", () => {
         assert.deepStrictEqual(Schema.decodeUnknownSync(LeakReport.LeakReport)(data), report)
       }).pipe(inspected(), Effect.provide(sources))
     }))
+
+  it.live("tells what leaks, where it waits and what it comes to, by all that looks at it together", () =>
+    Effect.gen(function*() {
+      const pool = yield* ResourcePool.make(Connection, { max: 1 })
+      const gate = yield* Latch.make()
+      const holder = yield* Effect.forkChild(ResourcePool.use(pool, () => gate.await), { startImmediately: true })
+      const waiter = yield* Effect.forkChild(ResourcePool.use(pool, () => Effect.void), { startImmediately: true })
+      const leaks = Effect.map(ask({ path: "/api/leaks" }), ({ body }) => JSON.parse(body) as ReadonlyArray<any>)
+      const raised = yield* leaks.pipe(Effect.delay("5 millis"), Effect.repeat({ until: (all) => all.length > 0 }))
+      assert.deepInclude(raised[0], { reason: "overdue", state: "raised", resource: "connection" })
+      yield* gate.open
+      yield* Fiber.join(holder)
+      yield* Fiber.join(waiter)
+      const { at, from, subjects } = decode(
+        ContentionReport.ContentionReport,
+        (yield* ask({ path: "/api/contention" })).body
+      )
+      assert.isAbove(at, from)
+      assert.deepInclude(subjects[0], { kind: "pool", name: "connection", waiting: 0 })
+      assert.isAbove(subjects[0]!.contended, 0)
+      assert.isAtLeast(subjects[0]!.waited.count, 1)
+      const { body } = yield* ask({ path: "/metrics" })
+      assert.match(body, /^chronovyan_pool_borrows_total\{.*"connection"\} 2$/m)
+    }).pipe(
+      Effect.timeout("10 seconds"),
+      TimeFrame.run({ name: "test" }),
+      Effect.provide(
+        Inspector.layer({ name: "test", announce: false }).pipe(
+          Layer.provide([
+            Contention.layer({ interval: "5 millis" }),
+            LeakDetector.layer({ interval: "5 millis", hold: "20 millis", log: false }),
+            Metrics.layer()
+          ]),
+          Layer.provideMerge(ResourceManager.layer()),
+          Layer.provideMerge(Logger.layer([]))
+        )
+      )
+    ))
 
   it.live("tells those who listen what happens, and the manager nothing when nobody does", () =>
     Effect.gen(function*() {

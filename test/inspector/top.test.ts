@@ -133,6 +133,36 @@ describe("The reason", () => {
       assert.deepStrictEqual(pool.waits, ["test/second  for 2.0 s, behind test/first"])
       const frame = explain("second", { snapshot, contention })[0]!
       assert.deepStrictEqual(frame.waits, ["it waits for connection for 2.0 s, which test/first has"])
+      const spread = (count: number, p50: number) =>
+        new ContentionReport.Spread({
+          count,
+          total: count * p50,
+          mean: p50,
+          p50,
+          p90: 2 * p50,
+          p99: 3 * p50,
+          max: 4 * p50
+        })
+      const subject = new ContentionReport.Subject({
+        kind: "pool",
+        name: "connection",
+        limit: 1,
+        used: 1,
+        waiting: 1,
+        contended: 0.4,
+        waited: spread(30, 500),
+        held: spread(40, 100),
+        sites: [new ContentionReport.Site({ site: "test/first", share: 0.75, holding: 1, held: spread(40, 100) })],
+        hint: "raise max"
+      })
+      const measured = new ContentionReport.ContentionReport({ from: 0, at: 60_000, subjects: [subject], waits: [] })
+      assert.deepStrictEqual(toText(explain("connection", { snapshot, contention: measured })[0]!).slice(-5), [
+        "  somebody waited for 40 % of the last 1 min 0 s",
+        "  30 waited, half of them for less than 500 ms, 90 % 1.0 s, 99 % 1.5 s; at most 2.0 s",
+        "  40 had it, half of them for less than 100 ms, 90 % 200 ms, 99 % 300 ms; at most 400 ms",
+        "  test/first  had 75 % of the time that it was held, and has 1",
+        "What it looks like: raise max"
+      ])
     }).pipe(TimeFrame.run({ name: "test" }), managed))
 })
 
